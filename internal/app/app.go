@@ -1,0 +1,215 @@
+// Package app puts the product together: it reads the configuration, opens the
+// store, loads keys, builds the roles, and serves them on one listener, each
+// at its own host.
+//
+// It holds no rule of OAuth or MCP. Nothing below it reads files, flags or the
+// environment. Roles reach one another by HTTP even in one process: the one
+// seam is the dial function, which leads the hosts that live here to this
+// process's own listener.
+package app
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"gatehouse/internal/httpserver"
+	"gatehouse/internal/sqlstore"
+)
+
+// Options are what a caller may inject.
+type Options struct {
+	Log     *slog.Logger
+	Version string // of the product, told to MCP clients
+	// Dial reaches this process's own listener. Tests over an in-memory
+	// network set it; nil dials the address that Run listens on.
+	Dial func(ctx context.Context) (net.Conn, error)
+	// Migrate brings the database up to date instead of refusing an old one.
+	Migrate bool
+	// Latency delays every store operation, for tests of concurrency.
+	Latency time.Duration
+}
+
+// App is a built process, ready to run.
+type App struct {
+	config    Config
+	options   Options
+	store     *sqlstore.DB
+	customers *sql.DB // the sample API's own database
+	server    *httpserver.Server
+	own       string // address of the own listener, once known
+}
+
+// New builds everything that cfg asks for and touches the store: whatever is
+// wrong is an error here, before anything is served.
+func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	a := &App{config: cfg, options: o, own: cfg.Listen}
+	defer func() {
+		if err != nil {
+			_ = a.Close() // the first error is the one to tell
+		}
+	}()
+	if err := os.MkdirAll(cfg.Path(cfg.Data), 0o700); err != nil {
+		return nil, fmt.Errorf("create the data folder: %w; name a folder this user may write to", err)
+	}
+	if a.store, err = OpenStore(ctx, cfg, o); err != nil {
+		return nil, err
+	}
+	hosts, err := a.roles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.server = &httpserver.Server{Hosts: hosts, Log: o.Log}
+	return a, nil
+}
+
+// OpenStore opens the configured database. A demo's database is refused to
+// anything but a demo, and the other way round (security.md 19).
+func OpenStore(ctx context.Context, cfg Config, o Options) (*sqlstore.DB, error) {
+	dsn, err := cfg.store()
+	if err != nil {
+		return nil, err
+	}
+	db, err := sqlstore.Open(ctx, dsn, sqlstore.Options{NoMigrate: !o.Migrate, Latency: o.Latency})
+	if err != nil {
+		return nil, err
+	}
+	if err := stamp(ctx, db, cfg.demo != nil); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// demoStamp marks the database of a demo, where anybody can sign in as anybody.
+const (
+	demoStamp = "demo"
+	realStamp = "production"
+)
+
+func stamp(ctx context.Context, db *sqlstore.DB, demo bool) error {
+	want := realStamp
+	if demo {
+		want = demoStamp
+	}
+	have, err := db.Stamp(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case have == "":
+		return db.SetStamp(ctx, want)
+	case have == want:
+		return nil
+	case demo:
+		return errors.New("this database belongs to a real installation; the demo never uses one, name another folder with --data")
+	}
+	return errors.New("this database was made by `gatehouse demo`, where anybody can sign in as anybody; use a new one")
+}
+
+// Run serves on the given listeners until ctx ends, then shuts down gracefully.
+func (a *App) Run(ctx context.Context, listeners ...net.Listener) error {
+	if len(listeners) > 0 {
+		a.own = listeners[0].Addr().String()
+	}
+	sweeping, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); a.sweep(sweeping) }()
+	err := a.serve(ctx, listeners)
+	stop()
+	<-done
+	return errors.Join(err, a.Close())
+}
+
+func (a *App) serve(ctx context.Context, listeners []net.Listener) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	results := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() {
+			err := a.server.Serve(ctx, l)
+			stop() // one listener's end is the end of all
+			results <- err
+		}()
+	}
+	var errs []error
+	for range listeners {
+		errs = append(errs, <-results)
+	}
+	return errors.Join(errs...)
+}
+
+// sweep removes expired rows; correctness never depends on it.
+func (a *App) sweep(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			if _, err := a.store.Sweep(ctx, now); err != nil && ctx.Err() == nil {
+				// A line of its own: no request is to blame.
+				a.options.Log.Warn("sweep expired rows", "error", err)
+			}
+		}
+	}
+}
+
+// Close releases the databases; Run does it too.
+func (a *App) Close() error {
+	var errs []error
+	if a.customers != nil {
+		errs = append(errs, a.customers.Close())
+		a.customers = nil
+	}
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
+		a.store = nil
+	}
+	return errors.Join(errs...)
+}
+
+// dialOwn reaches this process's own listener.
+func (a *App) dialOwn(ctx context.Context) (net.Conn, error) {
+	if a.options.Dial != nil {
+		return a.options.Dial(ctx)
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", a.own)
+}
+
+// peers is the client that roles use for one another and for configured APIs.
+func (a *App) peers() *http.Client {
+	local := map[string]func(context.Context) (net.Conn, error){}
+	for _, base := range []string{a.config.URLs.AuthServer, a.config.URLs.Gateway, a.config.URLs.API} {
+		if base != "" {
+			local[hostPort(base)] = a.dialOwn
+		}
+	}
+	return httpserver.PeerClient(&httpserver.Dialer{Local: local})
+}
+
+// hostPort returns what is dialed for a URL.
+func hostPort(base string) string {
+	u, err := url.Parse(base)
+	if err != nil {
+		return base // Validate has parsed it
+	}
+	if u.Port() != "" {
+		return u.Host
+	}
+	if u.Scheme == "https" {
+		return u.Host + ":443"
+	}
+	return u.Host + ":80"
+}

@@ -1,0 +1,192 @@
+package app
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Config is the configuration file, gatehouse.yaml. Unknown keys are errors.
+// Secrets are never in the file: where a value may hold one, it is a reference
+// `env:NAME` or `file:PATH`. Paths are relative to the file.
+type Config struct {
+	// URLs are where people and programs reach each role. A role without a URL
+	// is not played by this process.
+	URLs URLs `yaml:"urls"`
+	// Listen is the address that all roles share, host:port. Default
+	// 127.0.0.1:8080.
+	Listen string `yaml:"listen"`
+	// TLS holds the listener's certificate. Without it, https URLs need a
+	// proxy in front that ends TLS and passes Host on.
+	TLS *TLS `yaml:"tls"`
+	// Store is the database: sqlite:PATH, postgres://USER@HOST/NAME, or a
+	// reference to one of these. A URL with a password must be a reference.
+	Store string `yaml:"store"`
+	// Data is the folder for what this process itself keeps, such as the
+	// gateway's private key. It is created with mode 0700.
+	Data string `yaml:"data"`
+	// SignIn is how people prove who they are: password.
+	SignIn string `yaml:"sign_in"`
+	// AllowedOrigins are the web origins whose scripts may call the MCP,
+	// metadata, token and registration endpoints, e.g.
+	// https://inspector.example.com. Programs that are no browsers need none.
+	AllowedOrigins []string `yaml:"allowed_origins"`
+	// APIs are what is protected. At least one.
+	APIs []API `yaml:"apis"`
+
+	demo *demoSettings // set by Demo alone: no file can turn it on
+	dir  string        // folder of the file, for relative paths
+}
+
+// URLs are the base URLs of the roles, without trailing slash: https, or http
+// on localhost names.
+type URLs struct {
+	// AuthServer is the issuer: sign-in, consent, tokens. Required.
+	AuthServer string `yaml:"authserver"`
+	// Gateway is the MCP server. Each API's endpoint is its mcp_path below it. Required.
+	Gateway string `yaml:"gateway"`
+	// API is the sample customer API; leave it out to protect only your own.
+	API string `yaml:"api"`
+}
+
+// TLS names the listener's certificate chain and key, PEM files.
+type TLS struct {
+	// Certificate is the path of the chain, leaf first.
+	Certificate string `yaml:"certificate"`
+	// Key is the path of the private key.
+	Key string `yaml:"key"`
+}
+
+// API is one API that agents may use.
+type API struct {
+	// Name is short and stable: it begins default scopes and is in the audit. Required.
+	Name string `yaml:"name"`
+	// Title is what people read. Default: the document's title.
+	Title string `yaml:"title"`
+	// MCPPath is the path of its MCP endpoint below the gateway's URL. Default
+	// /NAME; at most one API has /.
+	MCPPath string `yaml:"mcp_path"`
+	// OpenAPI is its document, file:PATH, OpenAPI 3.0 or 3.1. Required.
+	OpenAPI string `yaml:"openapi"`
+	// URL is where calls go: the API's base URL. Required.
+	URL string `yaml:"url"`
+	// Audience is the aud of the tokens made for it. Default: URL.
+	Audience string `yaml:"audience"`
+	// DefaultScopes are what an agent gets to ask for first, and what it gets
+	// when it asks for nothing. Default: what the reading tools need.
+	DefaultScopes []string `yaml:"default_scopes"`
+	// Claims are the attributes of account and client that tokens for this API
+	// carry: account attributes by name, client_type, client_assurance_level.
+	Claims []string `yaml:"claims"`
+	// Scopes say what scopes of the document imply and how consent words them.
+	Scopes map[string]Scope `yaml:"scopes"`
+
+	document []byte // set by Demo: the embedded document
+}
+
+// Scope describes one scope.
+type Scope struct {
+	// Implies are scopes that this one includes.
+	Implies []string `yaml:"implies"`
+	// Text completes "this agent will be able to …", e.g. read customers.
+	Text string `yaml:"text"`
+}
+
+// maxConfig bounds the configuration file, in bytes.
+const maxConfig = 1 << 20
+
+// Load reads and validates a configuration file. Its error names every problem.
+func Load(path string) (Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("read configuration: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return Config{}, fmt.Errorf("read configuration %s: %w", path, err)
+	}
+	if len(data) > maxConfig {
+		return Config{}, fmt.Errorf("configuration %s has more than %d bytes", path, maxConfig)
+	}
+	c := Config{dir: filepath.Dir(path)}
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	d.KnownFields(true)
+	if err := d.Decode(&c); err != nil {
+		return Config{}, fmt.Errorf("configuration %s: %w", path, strict(err))
+	}
+	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return Config{}, fmt.Errorf("configuration %s: more than one YAML document; keep one", path)
+	}
+	c.defaults()
+	if err := c.Validate(); err != nil {
+		return Config{}, fmt.Errorf("configuration %s:\n%w", path, err)
+	}
+	return c, nil
+}
+
+// strict rewords what the YAML library says of unknown keys.
+func strict(err error) error {
+	if errors.Is(err, io.EOF) {
+		return errors.New("is empty; docs/quickstart.md has one to begin with")
+	}
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	text = strings.ReplaceAll(text, "not found in type app.", "is not a key of ")
+	text = strings.ReplaceAll(text, "field ", "key ")
+	return errors.New(text)
+}
+
+func (c *Config) defaults() {
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:8080"
+	}
+	if c.SignIn == "" {
+		c.SignIn = "password"
+	}
+	for i := range c.APIs {
+		a := &c.APIs[i]
+		if a.MCPPath == "" {
+			a.MCPPath = "/" + a.Name
+		}
+		if a.Audience == "" {
+			a.Audience = a.URL
+		}
+	}
+}
+
+// Path resolves a path of the file.
+func (c *Config) Path(p string) string {
+	if p == "" || filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(c.dir, p)
+}
+
+// store resolves the database reference. Its value is never logged.
+func (c *Config) store() (string, error) {
+	value := c.Store
+	if name, ok := strings.CutPrefix(value, "env:"); ok {
+		if value = os.Getenv(name); value == "" {
+			return "", fmt.Errorf("store: environment variable %s is not set", name)
+		}
+	} else if path, ok := strings.CutPrefix(value, "file:"); ok {
+		data, err := os.ReadFile(c.Path(path))
+		if err != nil {
+			return "", fmt.Errorf("store: %w", err)
+		}
+		value = strings.TrimSpace(string(data))
+	}
+	if path, ok := strings.CutPrefix(value, "sqlite:"); ok {
+		return "sqlite:" + c.Path(path), nil
+	}
+	if strings.HasPrefix(value, "postgres://") || strings.HasPrefix(value, "postgresql://") {
+		return value, nil
+	}
+	return "", errors.New("store: must be sqlite:PATH or postgres://…, or env: or file: naming one")
+}

@@ -1,0 +1,220 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"gatehouse/internal/account"
+	"gatehouse/internal/authserver"
+	"gatehouse/internal/page"
+	"gatehouse/internal/sampleapi"
+	"gatehouse/internal/secret"
+)
+
+// DemoOptions shape the demo.
+type DemoOptions struct {
+	// Address is where the demo listens, as bound: 127.0.0.1:8080.
+	Address string
+	// Domain makes the names api.DOMAIN, mcp.DOMAIN, login.DOMAIN; empty means
+	// names below localhost, which browsers resolve by themselves.
+	Domain string
+	// Data is the folder that keeps everything.
+	Data string
+}
+
+// demoSettings are what no configuration file can turn on.
+type demoSettings struct {
+	host      string // of the start page
+	plainHTTP []string
+	data      string
+}
+
+// demoPeople are the accounts that the demo begins with.
+var demoPeople = map[string]string{"alice": "USA", "bruno": "Europe"}
+
+func (d *demoSettings) people() []authserver.PersonView {
+	var views []authserver.PersonView
+	for _, name := range slices.Sorted(maps.Keys(demoPeople)) {
+		views = append(views, authserver.PersonView{Name: name, Where: "customers in " + demoPeople[name]})
+	}
+	return views
+}
+
+// Demo is the configuration of `gatehouse demo`: every role on one listener,
+// and a sign-in that believes any name.
+func Demo(o DemoOptions) (Config, error) {
+	_, port, err := net.SplitHostPort(o.Address)
+	if err != nil {
+		return Config{}, fmt.Errorf("listen address %q: %w", o.Address, err)
+	}
+	suffix, home := ".localhost", "localhost"
+	if o.Domain != "" {
+		suffix, home = "."+o.Domain, o.Domain
+	}
+	if port != "80" {
+		suffix, home = suffix+":"+port, home+":"+port
+	}
+	c := Config{
+		URLs:   URLs{AuthServer: "http://login" + suffix, Gateway: "http://mcp" + suffix, API: "http://api" + suffix},
+		Listen: o.Address,
+		Store:  "sqlite:" + filepath.Join(o.Data, "gatehouse.db"),
+		Data:   o.Data,
+		SignIn: string(account.Username),
+		// Browser tools of developers run on loopback origins.
+		AllowedOrigins: []string{"http://localhost", "http://127.0.0.1", "http://[::1]"},
+		APIs: []API{{
+			Name: "customers", Title: "Customer API", MCPPath: "/", URL: "http://api" + suffix, Audience: "http://api" + suffix,
+			OpenAPI: "embedded", document: sampleapi.Document,
+			DefaultScopes: []string{"users:read", "orders:read"},
+			Claims:        []string{"region", "client_type", "client_assurance_level"},
+			Scopes: map[string]Scope{
+				"users:read":     {Text: "read customers"},
+				"users:write":    {Text: "add, change and delete customers", Implies: []string{"users:read"}},
+				"orders:read":    {Text: "read the orders of customers"},
+				"refunds:create": {Text: "refund orders", Implies: []string{"orders:read"}},
+			},
+		}},
+		demo: &demoSettings{host: home, data: o.Data},
+	}
+	if o.Domain != "" {
+		c.demo.plainHTTP = []string{o.Domain, "login." + o.Domain, "mcp." + o.Domain, "api." + o.Domain}
+	}
+	if err := c.Validate(); err != nil {
+		return Config{}, fmt.Errorf("configure the demo:\n%w", err)
+	}
+	return c, nil
+}
+
+// SeedDemo adds the people that the demo begins with; those who are there stay
+// as they are.
+func (a *App) SeedDemo(ctx context.Context) error {
+	for name, region := range demoPeople {
+		_, err := a.store.EnsureAccount(ctx, account.Account{
+			ID: secret.ID(), Name: name, Claims: map[string]string{"region": region}, CreatedAt: time.Now().Unix(),
+		})
+		if err != nil {
+			return fmt.Errorf("add %s to the demo: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// localhostModule is for Node where the system resolves no names below
+// localhost: it answers for them as RFC 6761 §6.3 says a resolver should.
+const localhostModule = `// Written by "gatehouse demo". Use: NODE_OPTIONS=--import=<this file> node …
+// Makes Node resolve names below localhost to this computer (RFC 6761).
+import dns from "node:dns";
+
+const lookup = dns.lookup;
+dns.lookup = function (hostname, options, callback) {
+  if (typeof options === "function") {
+    callback = options;
+    options = {};
+  }
+  if (typeof options === "number") options = { family: options };
+  if (/(^|\.)localhost\.?$/i.test(String(hostname))) {
+    const found = options?.all ? [[{ address: "127.0.0.1", family: 4 }]] : ["127.0.0.1", 4];
+    return process.nextTick(callback, null, ...found);
+  }
+  return lookup.call(dns, hostname, options, callback);
+};
+`
+
+// WriteLocalhostModule puts localhost.mjs into the demo's folder and returns
+// its absolute path.
+func WriteLocalhostModule(folder string) (string, error) {
+	path, err := filepath.Abs(filepath.Join(folder, "localhost.mjs"))
+	if err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(path, []byte(localhostModule), 0o644); err != nil {
+		return "", fmt.Errorf("write localhost.mjs: %w", err)
+	}
+	return path, nil
+}
+
+// DemoView is what the demo says of itself, on its start page and in the
+// terminal alike.
+func DemoView(c *Config) HomeView {
+	module, err := filepath.Abs(filepath.Join(c.demo.data, "localhost.mjs"))
+	if err != nil {
+		module = "localhost.mjs"
+	}
+	preload := "NODE_OPTIONS=--import=" + (&url.URL{Scheme: "file", Path: module}).String() + " "
+	v := HomeView{
+		Host: c.demo.host,
+		URLs: []URLRow{
+			{Component: "MCP server", Role: "gateway", URL: c.URLs.Gateway},
+			{Component: "Customer API", Role: "api", URL: c.URLs.API + "/users"},
+			{Component: "OAuth metadata", Role: "authserver", URL: c.URLs.AuthServer + "/.well-known/oauth-authorization-server"},
+			{Component: "This page", Role: "demo", URL: "http://" + c.demo.host},
+		},
+		Try: []TryItem{
+			{
+				Title:   "See that the API is closed",
+				Text:    "Without a token the customer API answers 401 and says what it wants.",
+				Command: "curl -i " + c.URLs.API + "/users",
+			},
+			{
+				Title: "Read customers through an agent that nobody here wrote",
+				Text:  "The example client of the TypeScript SDK registers itself and prints an address. Open it in a browser, sign in as alice and allow it; then type: call fetch-users",
+				Command: "npm install --no-save @modelcontextprotocol/sdk@1.32.2 && \\\n" + preload +
+					"node node_modules/@modelcontextprotocol/sdk/dist/esm/examples/client/simpleOAuthClient.js " + c.URLs.Gateway,
+			},
+			{
+				Title:   "Allow less, and see what an agent is told",
+				Text:    "Run it again, switch off reading orders on the consent page, then type the line below. The agent gets the challenge that names the scope it lacks. Sign in as bruno instead, and the same call reads customers in Europe.",
+				Command: `call fetch-orders {"id": 1}`,
+			},
+		},
+		DataDir: c.demo.data,
+	}
+	for _, p := range c.demo.people() {
+		v.People = append(v.People, Person(p))
+	}
+	return v
+}
+
+// home serves the demo's start page.
+func (a *App) home() (http.Handler, error) {
+	set, err := page.Parse(homePages, "pages/*.html")
+	if err != nil {
+		return nil, err
+	}
+	view := DemoView(&a.config)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if err := set.Render(w, http.StatusOK, "home.html", view); err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	})
+	mux.Handle("GET /assets/", page.Assets())
+	return mux, nil
+}
+
+// Unresolved returns the demo's host names that this system does not resolve.
+func Unresolved(ctx context.Context, c *Config) []string {
+	var missing []string
+	for _, base := range []string{c.URLs.AuthServer, c.URLs.Gateway, c.URLs.API} {
+		u, err := url.Parse(base)
+		if err != nil {
+			continue
+		}
+		if _, err := net.DefaultResolver.LookupHost(ctx, u.Hostname()); err != nil {
+			var notFound *net.DNSError
+			if errors.As(err, &notFound) {
+				missing = append(missing, u.Hostname())
+			}
+		}
+	}
+	return missing
+}

@@ -1,0 +1,194 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gatehouse/internal/account"
+	"gatehouse/internal/authserver"
+	"gatehouse/internal/catalog"
+	"gatehouse/internal/gateway"
+	"gatehouse/internal/jose"
+	"gatehouse/internal/oauth"
+	"gatehouse/internal/openapi"
+	"gatehouse/internal/resource"
+	"gatehouse/internal/sampleapi"
+	"gatehouse/internal/secret"
+	"gatehouse/internal/sqlstore"
+)
+
+// maxDocument bounds an OpenAPI document, in bytes.
+const maxDocument = 8 << 20
+
+// roles builds every configured role and returns each at its host.
+func (a *App) roles(ctx context.Context) (map[string]http.Handler, error) {
+	apis, err := Catalog(&a.config)
+	if err != nil {
+		return nil, err
+	}
+	hosts := map[string]http.Handler{}
+	for _, role := range []struct {
+		name, url string
+		build     func(context.Context, []*catalog.API) (http.Handler, error)
+	}{
+		{"authserver", a.config.URLs.AuthServer, a.authServer},
+		{"gateway", a.config.URLs.Gateway, a.gateway},
+		{"api", a.config.URLs.API, a.sampleAPI},
+	} {
+		if role.url == "" {
+			continue
+		}
+		h, err := role.build(ctx, apis)
+		if err != nil {
+			return nil, fmt.Errorf("start role %s: %w", role.name, err)
+		}
+		u, err := url.Parse(role.url)
+		if err != nil {
+			return nil, err
+		}
+		hosts[u.Host] = h
+	}
+	if a.config.demo != nil {
+		h, err := a.home()
+		if err != nil {
+			return nil, err
+		}
+		hosts[a.config.demo.host] = h
+	}
+	return hosts, nil
+}
+
+// Catalog derives the tools of every configured API from its document.
+func Catalog(c *Config) ([]*catalog.API, error) {
+	var apis []*catalog.API
+	for _, a := range c.APIs {
+		api, err := c.catalogAPI(a)
+		if err != nil {
+			return nil, fmt.Errorf("API %s: %w", a.Name, err)
+		}
+		apis = append(apis, api)
+	}
+	return apis, nil
+}
+
+func (c *Config) catalogAPI(a API) (*catalog.API, error) {
+	data := a.document
+	if data == nil {
+		var err error
+		if data, err = ReadDocument(c.Path(strings.TrimPrefix(a.OpenAPI, "file:"))); err != nil {
+			return nil, err
+		}
+	}
+	document, err := openapi.Load(data)
+	if err != nil {
+		return nil, fmt.Errorf("OpenAPI document %s: %w", a.OpenAPI, err)
+	}
+	resource, err := oauth.CanonicalResource(c.URLs.Gateway + strings.TrimSuffix(a.MCPPath, "/"))
+	if err != nil {
+		return nil, err
+	}
+	scopes := map[string]catalog.Scope{}
+	for name, s := range a.Scopes {
+		scopes[name] = catalog.Scope{Name: name, Text: s.Text, Implies: s.Implies}
+	}
+	return catalog.New(catalog.Options{
+		Name: a.Name, Title: a.Title, Resource: resource, MCPPath: a.MCPPath, URL: a.URL, Audience: a.Audience,
+		Document: document, DefaultScopes: a.DefaultScopes, Scopes: scopes, Claims: a.Claims,
+	})
+}
+
+// ReadDocument reads an OpenAPI document of bounded size.
+func ReadDocument(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read OpenAPI document: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxDocument+1))
+	if err != nil {
+		return nil, fmt.Errorf("read OpenAPI document %s: %w", path, err)
+	}
+	if len(data) > maxDocument {
+		return nil, fmt.Errorf("OpenAPI document %s has more than %d bytes; cut it down to what agents need", path, maxDocument)
+	}
+	return data, nil
+}
+
+func (a *App) authServer(ctx context.Context, apis []*catalog.API) (http.Handler, error) {
+	key, err := a.signingKey(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load the signing key: %w", err)
+	}
+	signer, err := jose.NewSigner(key)
+	if err != nil {
+		return nil, err
+	}
+	s := &authserver.Server{
+		Issuer: a.config.URLs.AuthServer, APIs: apis,
+		Accounts: a.store, Clients: a.store, Grants: a.store, Audit: a.store,
+		Authenticator: &account.Authenticator{
+			Method: account.Method(a.config.SignIn), Accounts: a.store, Passwords: &secret.Passwords{},
+		},
+		Signer: signer, KeySet: jose.PublicSet(key), AllowedOrigins: a.config.AllowedOrigins,
+	}
+	if d := a.config.demo; d != nil {
+		s.Demo, s.People, s.PlainHTTP = true, d.people(), d.plainHTTP
+		s.Authenticator.NewClaims = map[string]string{"region": "USA"}
+	}
+	return s.Handler()
+}
+
+func (a *App) gateway(ctx context.Context, apis []*catalog.API) (http.Handler, error) {
+	key, err := a.gatewayKey()
+	if err != nil {
+		return nil, err
+	}
+	if err := a.registerGateway(ctx, key); err != nil {
+		return nil, fmt.Errorf("register the gateway's key: %w", err)
+	}
+	signer, err := jose.NewSigner(key)
+	if err != nil {
+		return nil, err
+	}
+	auditKey, err := a.store.Secret(ctx, "audit-arguments", func() string { return secret.New("") })
+	if err != nil {
+		return nil, fmt.Errorf("load the audit key: %w", err)
+	}
+	issuer := a.config.URLs.AuthServer
+	s := &gateway.Server{
+		URL: a.config.URLs.Gateway, Version: a.options.Version, APIs: apis, Issuer: issuer, TokenEndpoint: issuer + "/token", IntrospectionEndpoint: issuer + "/introspect",
+		ClientID: gatewayID, Signer: signer, Client: a.peers(), Audit: a.store, AuditKey: []byte(auditKey),
+		AllowedOrigins: a.config.AllowedOrigins,
+	}
+	return s.Handler()
+}
+
+// sampleAPI is the demonstration customer API with its own database. Its
+// audience is that of the configured API whose calls come here.
+func (a *App) sampleAPI(ctx context.Context, _ []*catalog.API) (http.Handler, error) {
+	db, err := sqlstore.OpenPlain(filepath.Join(a.config.Path(a.config.Data), "customers.db"))
+	if err != nil {
+		return nil, fmt.Errorf("open the sample API's database: %w", err)
+	}
+	a.customers = db
+	if err := sampleapi.Prepare(ctx, db); err != nil {
+		return nil, fmt.Errorf("prepare the sample API's database: %w", err)
+	}
+	audience := a.config.URLs.API
+	for _, api := range a.config.APIs {
+		if api.URL == a.config.URLs.API {
+			audience = api.Audience
+		}
+	}
+	issuer := a.config.URLs.AuthServer
+	s := &sampleapi.Server{DB: db, Verifier: &resource.Verifier{
+		Issuer: issuer, Audience: audience, Keys: &jose.RemoteKeySet{URL: issuer + "/jwks.json", Client: a.peers()},
+	}}
+	return s.Handler(), nil
+}

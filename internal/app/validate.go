@@ -1,0 +1,132 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"gatehouse/internal/client"
+	"gatehouse/internal/oauth"
+)
+
+var apiName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`)
+
+// Validate returns every problem of the configuration, each with its path.
+func (c *Config) Validate() error {
+	var problems []error
+	report := func(path, format string, args ...any) {
+		problems = append(problems, fmt.Errorf("  %s: %s", path, fmt.Sprintf(format, args...)))
+	}
+	c.validateURLs(report)
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		report("listen", "%q is no host:port such as 127.0.0.1:8080", c.Listen)
+	}
+	if c.TLS != nil && (c.TLS.Certificate == "" || c.TLS.Key == "") {
+		report("tls", "needs both certificate and key")
+	}
+	if c.Store == "" {
+		report("store", "is missing; for example sqlite:gatehouse.db")
+	} else if u, err := url.Parse(c.Store); err == nil && u.User != nil {
+		if _, set := u.User.Password(); set {
+			report("store", "has a password in it; put the URL into an environment variable or file and write env:NAME or file:PATH")
+		}
+	}
+	if c.Data == "" {
+		report("data", "is missing; name a folder for this process's own keys")
+	}
+	if c.SignIn != "password" && c.demo == nil {
+		report("sign_in", "%q is not known; write password", c.SignIn)
+	}
+	for i, origin := range c.AllowedOrigins {
+		u, err := url.Parse(origin)
+		if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != origin {
+			report(fmt.Sprintf("allowed_origins[%d]", i), "%q is no origin such as https://app.example.com", origin)
+		}
+	}
+	c.validateAPIs(report)
+	return errors.Join(problems...)
+}
+
+type reporter func(path, format string, args ...any)
+
+func (c *Config) validateURLs(report reporter) {
+	hosts := map[string]string{}
+	for _, role := range []struct {
+		path, url string
+		required  bool
+	}{
+		{"urls.authserver", c.URLs.AuthServer, true}, {"urls.gateway", c.URLs.Gateway, true}, {"urls.api", c.URLs.API, false},
+	} {
+		if role.url == "" {
+			if role.required {
+				report(role.path, "is missing; for example https://%s.example.com", strings.TrimPrefix(role.path, "urls."))
+			}
+			continue
+		}
+		u, err := url.Parse(role.url)
+		if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(role.url, "/") {
+			report(role.path, "%q is no base URL such as https://login.example.com (no trailing slash)", role.url)
+			continue
+		}
+		if role.path != "urls.authserver" && u.Path != "" {
+			report(role.path, "%q has a path; this role has a host of its own", role.url)
+		}
+		c.validateScheme(report, role.path, u)
+		if other, taken := hosts[u.Host]; taken {
+			report(role.path, "has the same host as %s; each role needs its own, so that a browser keeps them apart", other)
+		}
+		hosts[u.Host] = role.path
+	}
+}
+
+// validateScheme enforces R-AS-19: https, or http on this computer.
+func (c *Config) validateScheme(report reporter, path string, u *url.URL) {
+	switch {
+	case u.Scheme == "https":
+	case u.Scheme == "http" && (client.IsLoopback(u.String()) || c.demo != nil):
+	default:
+		report(path, "%q must be https; http is for localhost names only", u.String())
+	}
+}
+
+func (c *Config) validateAPIs(report reporter) {
+	if len(c.APIs) == 0 {
+		report("apis", "is empty; name the API to protect")
+	}
+	names, paths := map[string]bool{}, map[string]bool{}
+	for i, a := range c.APIs {
+		at := func(field string) string { return fmt.Sprintf("apis[%d].%s", i, field) }
+		if !apiName.MatchString(a.Name) {
+			report(at("name"), "%q must be a short lower-case word: letters, digits, hyphens", a.Name)
+		}
+		if names[a.Name] {
+			report(at("name"), "%q is used twice", a.Name)
+		}
+		if paths[a.MCPPath] {
+			report(at("mcp_path"), "%q is used twice", a.MCPPath)
+		}
+		names[a.Name], paths[a.MCPPath] = true, true
+		if a.MCPPath != path.Clean(a.MCPPath) || !strings.HasPrefix(a.MCPPath, "/") || strings.HasPrefix(a.MCPPath, "/.well-known") || strings.HasPrefix(a.MCPPath, "/assets") || strings.ContainsAny(a.MCPPath, "{}?#% ") {
+			report(at("mcp_path"), "%q is no plain path such as /%s", a.MCPPath, a.Name)
+		}
+		if _, ok := strings.CutPrefix(a.OpenAPI, "file:"); !ok && a.document == nil {
+			report(at("openapi"), "%q must be file:PATH", a.OpenAPI)
+		}
+		if u, err := url.Parse(a.URL); err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || !slices.Contains([]string{"http", "https"}, u.Scheme) {
+			report(at("url"), "%q is no base URL such as https://orders.internal", a.URL)
+		}
+		if a.Audience == "" {
+			report(at("audience"), "is missing")
+		}
+		for _, s := range a.DefaultScopes {
+			if !oauth.ValidScopeToken(s) {
+				report(at("default_scopes"), "%q is no scope token", s)
+			}
+		}
+	}
+}

@@ -1,0 +1,230 @@
+package authserver
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"gatehouse/internal/account"
+	"gatehouse/internal/catalog"
+	"gatehouse/internal/client"
+	"gatehouse/internal/grant"
+	"gatehouse/internal/oauth"
+)
+
+// showConsent asks whether the agent may.
+func (s *Server) showConsent(w http.ResponseWriter, r *http.Request) error {
+	req, c, err := s.flowOf(r, r.URL.Query().Get("request"))
+	if err != nil {
+		return err
+	}
+	if req.AccountID == "" || req.ForceSignIn {
+		return s.goTo(w, r, "/login", req)
+	}
+	return s.consentPage(w, r, req, c, http.StatusOK, "")
+}
+
+func (s *Server) consentPage(w http.ResponseWriter, r *http.Request, req grant.Request, c client.Client, status int, problem string) error {
+	api, ok := s.apiOf(req.Resource)
+	if !ok {
+		return errRequestGone
+	}
+	acc, err := s.Accounts.Account(r.Context(), req.AccountID)
+	if err != nil {
+		return err
+	}
+	held, need, err := s.needsConsent(r.Context(), req, c)
+	if err != nil {
+		return err
+	}
+	until := time.Now().Add(grant.GrantLifetime)
+	if need != consentFull {
+		return s.pages.Render(w, status, "confirm.html", ConfirmView{
+			Host: s.cookies.host, Request: req.ID, Agent: agentView(c, req.RedirectURI), API: api.Title, Account: acc.Name,
+			Since: time.Unix(held.CreatedAt, 0), Until: until, Scopes: scopeViews(api, req.Scopes), Claims: claimViews(api, acc, c), Problem: problem,
+		})
+	}
+	return s.pages.Render(w, status, "consent.html", ConsentView{
+		Host: s.cookies.host, Request: req.ID, Agent: agentView(c, req.RedirectURI), API: api.Title, Account: acc.Name,
+		Until: until, Scopes: scopeViews(api, req.Scopes), Claims: claimViews(api, acc, c),
+		Resource: req.Resource, Redirect: req.RedirectURI, Problem: problem,
+	})
+}
+
+// decide takes the answer of the consent and confirmation pages.
+func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
+	form, err := oauth.ParseForm(r, "scope")
+	if err != nil {
+		return err
+	}
+	req, c, err := s.flowOf(r, form.Get("request"))
+	if err != nil {
+		return err
+	}
+	if req.AccountID == "" || req.ForceSignIn {
+		return s.goTo(w, r, "/login", req)
+	}
+	switch form.Get("action") {
+	case "deny":
+		return s.refuse(w, r, req)
+	case "switch":
+		return s.switchAccount(w, r, req)
+	}
+	acc, err := s.Accounts.Account(r.Context(), req.AccountID)
+	if err != nil {
+		return err
+	}
+	if form.Get("account") != acc.Name {
+		return s.consentPage(w, r, req, c, http.StatusConflict, "This page was open for another account. It now shows who is signed in; look again before you decide.")
+	}
+	switch form.Get("action") {
+	case "continue":
+		return s.confirm(w, r, req, c)
+	case "allow":
+		return s.allow(w, r, req, c, oauth.Intersect(req.Scopes, form["scope"]))
+	}
+	return s.consentPage(w, r, req, c, http.StatusBadRequest, "Choose one of the two buttons.")
+}
+
+// confirm answers the one-button page; if what was remembered has changed
+// meanwhile, the person sees the whole page instead.
+func (s *Server) confirm(w http.ResponseWriter, r *http.Request, req grant.Request, c client.Client) error {
+	held, need, err := s.needsConsent(r.Context(), req, c)
+	if err != nil {
+		return err
+	}
+	if need == consentFull {
+		return s.consentPage(w, r, req, c, http.StatusOK, "")
+	}
+	return s.approve(w, r, req, c, held.Scopes, req.Scopes)
+}
+
+// allow grants what the person left switched on. What they switched off ends
+// for this agent also where an earlier consent had given it; what this request
+// did not ask about stays as it was.
+func (s *Server) allow(w http.ResponseWriter, r *http.Request, req grant.Request, c client.Client, chosen []string) error {
+	if len(chosen) == 0 {
+		return s.consentPage(w, r, req, c, http.StatusBadRequest, "Nothing is switched on. Switch on what the agent may do, or choose Not now.")
+	}
+	held, _, err := s.needsConsent(r.Context(), req, c)
+	if err != nil {
+		return err
+	}
+	all := oauth.Union(oauth.Without(held.Scopes, req.Scopes), chosen)
+	return s.approve(w, r, req, c, all, chosen)
+}
+
+// agentView tells of a client what was verified, and introduces the rest as
+// its own word (security.md 18).
+func agentView(c client.Client, redirectURI string) AgentView {
+	v := AgentView{Name: c.Name, ClientID: c.ID, RedirectHost: client.RedirectHost(redirectURI), Loopback: client.IsLoopback(redirectURI)}
+	switch c.Origin {
+	case client.Administrated, client.Gateway:
+		v.Verified = true
+		v.How = "An administrator of this server added it."
+	default:
+		v.How = "It registered itself on " + time.Unix(c.CreatedAt, 0).UTC().Format("2 January 2006") + ". Nobody has checked what it says about itself."
+	}
+	return v
+}
+
+// scopeViews describes scopes as what the agent will be able to do.
+func scopeViews(api *catalog.API, scopes []string) []ScopeView {
+	var views []ScopeView
+	for _, name := range scopes {
+		v := ScopeView{Name: name, Text: api.Scopes[name].Text, Risk: "read", Checked: true}
+		if v.Text == "" {
+			v.Text = "use " + name
+		}
+		for _, t := range api.Tools {
+			if opens(api, t, name) {
+				v.Tools = append(v.Tools, t.Name)
+				v.Risk = graver(v.Risk, t.Risk())
+			}
+		}
+		v.Detail = riskDetail(v.Risk)
+		views = append(views, v)
+	}
+	return views
+}
+
+// riskDetail says what a scope means beyond its text.
+func riskDetail(risk string) string {
+	switch risk {
+	case "read":
+		return "It looks, and changes nothing."
+	case "change":
+		return "It adds or changes data without asking you each time."
+	}
+	return "It can remove data for good, without asking you each time."
+}
+
+// opens reports whether a scope, or one that it implies, is among those that
+// the tool needs.
+func opens(api *catalog.API, t *catalog.Tool, scope string) bool {
+	implied := api.Expand([]string{scope})
+	for _, set := range t.Scopes {
+		if len(oauth.Intersect(set, implied)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func graver(a, b string) string {
+	order := []string{"read", "change", "delete"}
+	if slices.Index(order, b) > slices.Index(order, a) {
+		return b
+	}
+	return a
+}
+
+// claimViews lists what APIs are told of the person and the agent.
+func claimViews(api *catalog.API, acc account.Account, c client.Client) []ClaimView {
+	values := claimsFor(api, acc, c)
+	var views []ClaimView
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		v := ClaimView{Name: name}
+		switch value := values[name].(type) {
+		case string:
+			v.Value = value
+		case int:
+			v.Value = strconv.Itoa(value)
+			if value == 0 {
+				v.Value = "0, not at all"
+			}
+		}
+		switch name {
+		case "client_type":
+			v.Text = "What asks"
+		case "client_assurance_level":
+			v.Text = "How far the agent was checked"
+		case "region":
+			v.Text = "Your region"
+		}
+		views = append(views, v)
+	}
+	return views
+}
+
+// claimsFor are the claims that the exchange copies for an API: of the
+// account's and the client's facts those that the API's configuration names,
+// and no others (least privilege).
+func claimsFor(api *catalog.API, acc account.Account, c client.Client) map[string]any {
+	claims := map[string]any{}
+	for _, name := range api.Claims {
+		switch name {
+		case "client_type":
+			claims[name] = "agent"
+		case "client_assurance_level":
+			claims[name] = c.AssuranceLevel()
+		default:
+			if value, ok := acc.Claims[name]; ok {
+				claims[name] = value
+			}
+		}
+	}
+	return claims
+}

@@ -1,0 +1,65 @@
+package authserver
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"gatehouse/internal/client"
+	"gatehouse/internal/grant"
+	"gatehouse/internal/httpserver"
+	"gatehouse/internal/oauth"
+	"gatehouse/internal/secret"
+)
+
+// introspect serves RFC 7662. The caller must authenticate (§2.1); one that is
+// not a gateway of the token's audience learns nothing but "inactive"
+// (security.md 8), as does everybody about tokens that are worth nothing.
+func (s *Server) introspect(w http.ResponseWriter, r *http.Request) error {
+	form, err := oauth.ParseForm(r)
+	if err != nil {
+		return err
+	}
+	c, err := s.authenticateClient(r, form)
+	if err != nil {
+		return err
+	}
+	if !c.Confidential() {
+		return oauth.NewError(oauth.InvalidClient, "introspection needs a client that authenticates")
+	}
+	if form.Get("token") == "" {
+		return oauth.NewError(oauth.InvalidRequest, "token is missing")
+	}
+	httpserver.Note(r.Context(), "client_id", c.ID)
+	answer := oauth.Introspection{}
+	if c.Origin == client.Gateway {
+		if answer, err = s.worth(r, form.Get("token")); err != nil {
+			return err
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(answer)
+}
+
+// worth says what an opaque access token is worth now.
+func (s *Server) worth(r *http.Request, value string) (oauth.Introspection, error) {
+	t, g, err := s.Grants.Token(r.Context(), secret.Sum(value), time.Now())
+	if errors.Is(err, grant.ErrNotFound) {
+		return oauth.Introspection{}, nil
+	}
+	if err != nil {
+		return oauth.Introspection{}, err
+	}
+	if _, ok := s.apiOf(g.Resource); !ok {
+		return oauth.Introspection{}, nil
+	}
+	subject := g.AccountID
+	if subject == "" {
+		subject = g.ClientID
+	}
+	return oauth.Introspection{
+		Active: true, Scope: oauth.FormatScope(grant.Effective(t, g)), ClientID: g.ClientID, TokenType: "Bearer",
+		Exp: t.ExpiresAt, Iat: t.IssuedAt, Sub: subject, Aud: g.Resource, Iss: s.Issuer, GrantID: g.ID,
+	}, nil
+}

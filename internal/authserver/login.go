@@ -1,0 +1,161 @@
+package authserver
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"gatehouse/internal/account"
+	"gatehouse/internal/audit"
+	"gatehouse/internal/client"
+	"gatehouse/internal/grant"
+	"gatehouse/internal/httpserver"
+	"gatehouse/internal/oauth"
+	"gatehouse/internal/secret"
+)
+
+// showLogin asks who is there.
+func (s *Server) showLogin(w http.ResponseWriter, r *http.Request) error {
+	req, c, err := s.flowOf(r, r.URL.Query().Get("request"))
+	if err != nil {
+		return err
+	}
+	return s.loginPage(w, http.StatusOK, req, c, "", "")
+}
+
+func (s *Server) loginPage(w http.ResponseWriter, status int, req grant.Request, c client.Client, name, problem string) error {
+	view := LoginView{
+		Host: s.cookies.host, Request: req.ID, Agent: agentView(c, req.RedirectURI), Method: string(s.Authenticator.Method),
+		Name: name, Problem: problem, Demo: s.Demo,
+	}
+	if api, ok := s.apiOf(req.Resource); ok {
+		view.API = api.Title
+	}
+	if s.Authenticator.Method == account.Username {
+		view.People = s.People
+	}
+	return s.pages.Render(w, status, "login.html", view)
+}
+
+// signIn takes the answer of the sign-in page.
+func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
+	form, err := oauth.ParseForm(r)
+	if err != nil {
+		return err
+	}
+	req, c, err := s.flowOf(r, form.Get("request"))
+	if err != nil {
+		return err
+	}
+	if form.Get("action") == "deny" {
+		return s.refuse(w, r, req)
+	}
+	name := strings.TrimSpace(form.Get("username"))
+	acc, amr, err := s.authenticate(r, name, form.Get("password"))
+	if err != nil {
+		status, problem := loginProblem(err)
+		if problem == "" {
+			return err
+		}
+		httpserver.Note(r.Context(), "refused", err.Error())
+		if err := s.recordSignIn(r.Context(), audit.Denied, "", req, problem); err != nil {
+			return err
+		}
+		return s.loginPage(w, status, req, c, name, problem)
+	}
+	if err := s.recordSignIn(r.Context(), audit.Done, acc.ID, req, ""); err != nil {
+		return err
+	}
+	now := time.Now()
+	if err := s.startSession(w, r, acc, amr, now); err != nil {
+		return err
+	}
+	if err := s.Grants.SignIn(r.Context(), req.ID, acc.ID, amr, now.Unix(), now); err != nil {
+		return err
+	}
+	req.AccountID, req.AMR, req.AuthTime, req.ForceSignIn = acc.ID, amr, now.Unix(), false
+	return s.next(w, r, req, c)
+}
+
+// errSlowDown means that this name or this address tried too often.
+var errSlowDown = errors.New("too many sign-in attempts")
+
+// authenticate slows guessing down, by name and by address alike for names
+// that exist and names that do not, and then asks the authenticator.
+func (s *Server) authenticate(r *http.Request, name, password string) (account.Account, []string, error) {
+	if ok, _ := s.limits.signInAddress.Allow(addressKey(r)); !ok {
+		return account.Account{}, nil, errSlowDown
+	}
+	if s.Authenticator.Method == account.Password {
+		key := string(secret.Sum(strings.ToLower(name)))
+		if ok, _ := s.limits.signInName.Allow(key); !ok {
+			return account.Account{}, nil, errSlowDown
+		}
+	}
+	return s.Authenticator.SignIn(r.Context(), name, password)
+}
+
+// loginProblem says what a person can do about a failed sign-in; empty for
+// failures that are not theirs.
+func loginProblem(err error) (int, string) {
+	switch {
+	case errors.Is(err, account.ErrWrong):
+		return http.StatusUnauthorized, "Name and password do not belong together. Check both and try again."
+	case errors.Is(err, account.ErrName):
+		return http.StatusBadRequest, "This name cannot be used: " + strings.TrimPrefix(err.Error(), account.ErrName.Error()+": ") + "."
+	case errors.Is(err, errSlowDown):
+		return http.StatusTooManyRequests, "Too many attempts. Wait a minute and try again."
+	case errors.Is(err, secret.ErrBusy):
+		return http.StatusServiceUnavailable, "Many people are signing in just now. Try again in a few seconds."
+	}
+	return 0, ""
+}
+
+func (s *Server) recordSignIn(ctx context.Context, o audit.Outcome, accountID string, req grant.Request, reason string) error {
+	return s.record(ctx, audit.Entry{Kind: audit.SignIn, Outcome: o, AccountID: accountID, ClientID: req.ClientID, Reason: reason})
+}
+
+// startSession gives the browser a session of its own, in place of any that it
+// brought along: a session from before the sign-in is never used after it.
+func (s *Server) startSession(w http.ResponseWriter, r *http.Request, acc account.Account, amr []string, now time.Time) error {
+	value := secret.New("")
+	session := account.Session{
+		Hash: secret.Sum(value), AccountID: acc.ID, AMR: amr, AuthTime: now.Unix(),
+		ExpiresAt: now.Add(account.SessionLifetime).Unix(),
+	}
+	var replaced secret.Hash
+	if old := s.cookies.read(r, s.cookies.session()); old != "" {
+		replaced = secret.Sum(old)
+	}
+	if err := s.Accounts.StartSession(r.Context(), session, replaced); err != nil {
+		return err
+	}
+	s.cookies.write(w, s.cookies.session(), value, account.SessionLifetime)
+	return nil
+}
+
+// switchAccount signs the browser out and asks again who is there.
+func (s *Server) switchAccount(w http.ResponseWriter, r *http.Request, req grant.Request) error {
+	if old := s.cookies.read(r, s.cookies.session()); old != "" {
+		if err := s.Accounts.EndSession(r.Context(), secret.Sum(old)); err != nil {
+			return err
+		}
+	}
+	s.cookies.clear(w, s.cookies.session())
+	if err := s.Grants.SignOut(r.Context(), req.ID, time.Now()); err != nil {
+		return err
+	}
+	return s.goTo(w, r, "/login", req)
+}
+
+// front answers at the issuer's own address, where people land by mistake.
+func (s *Server) front(w http.ResponseWriter, r *http.Request) error {
+	return s.pages.Render(w, http.StatusOK, "notice.html", NoticeView{
+		Host:  s.cookies.host,
+		Title: "This is where people sign in for their agents",
+		What:  "There is nothing to do here on its own. Your agent sends you here when it needs your consent.",
+		Next:  "To connect an agent, give it the address of an MCP server that this organization protects.",
+	})
+}

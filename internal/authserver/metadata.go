@@ -1,0 +1,74 @@
+package authserver
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+
+	"gatehouse/internal/oauth"
+)
+
+// metadataPaths are the places where clients look for the metadata of an
+// issuer with the given path: RFC 8414 by insertion, OpenID Connect Discovery
+// by insertion and appended (R-AS-2, R-CL-3). For an issuer without a path
+// these fall together into two.
+func metadataPaths(prefix string) []string {
+	paths := []string{
+		oauth.WellKnown("oauth-authorization-server", prefix),
+		oauth.WellKnown("openid-configuration", prefix),
+	}
+	if prefix != "" {
+		paths = append(paths, prefix+"/.well-known/openid-configuration", prefix+"/.well-known/oauth-authorization-server")
+	}
+	return paths
+}
+
+// metadata returns a handler that serves the document of RFC 8414 §2, made once.
+func (s *Server) metadata() func(http.ResponseWriter, *http.Request) {
+	algorithms := []string{"ES256", "RS256"}
+	methods := []string{oauth.AuthBasic, oauth.AuthPost, oauth.AuthNone, oauth.AuthPrivateKey}
+	body, err := json.Marshal(oauth.ServerMetadata{
+		Issuer:                            s.Issuer, // R-AS-3: byte for byte
+		AuthorizationEndpoint:             s.Issuer + "/authorize",
+		TokenEndpoint:                     s.Issuer + "/token",
+		RegistrationEndpoint:              s.Issuer + "/register",
+		IntrospectionEndpoint:             s.Issuer + "/introspect",
+		JWKSURI:                           s.Issuer + "/jwks.json",
+		ScopesSupported:                   s.scopesSupported(),
+		ResponseTypesSupported:            []string{"code"},
+		ResponseModesSupported:            []string{"query"},
+		GrantTypesSupported:               []string{oauth.GrantAuthorizationCode, oauth.GrantClientCredentials, oauth.GrantTokenExchange},
+		TokenEndpointAuthMethodsSupported: methods,
+		TokenEndpointAuthSigningAlgValuesSupported: algorithms,
+		IntrospectionEndpointAuthMethodsSupported:  []string{oauth.AuthPrivateKey},
+		IntrospectionEndpointAuthSigningAlgs:       algorithms,
+		CodeChallengeMethodsSupported:              []string{oauth.MethodS256}, // R-AS-4
+		AuthorizationResponseIssParameterSupported: true,                       // R-AS-16
+		SubjectTypesSupported:                      []string{"public"},
+		IDTokenSigningAlgValuesSupported:           []string{"ES256"},
+	})
+	if err != nil {
+		body = nil // strings and lists of them always marshal
+	}
+	return func(w http.ResponseWriter, _ *http.Request) { writeStatic(w, body) }
+}
+
+// scopesSupported are the scopes of every API, once and in order.
+func (s *Server) scopesSupported() []string {
+	var all []string
+	for _, a := range s.APIs {
+		for name := range a.Scopes {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (s *Server) keySet(w http.ResponseWriter, _ *http.Request) { writeStatic(w, s.KeySet) }
+
+func writeStatic(w http.ResponseWriter, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	_, _ = w.Write(body) // a failed write means the client is gone
+}

@@ -1,0 +1,114 @@
+package authserver
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"gatehouse/internal/account"
+	"gatehouse/internal/audit"
+	"gatehouse/internal/catalog"
+	"gatehouse/internal/client"
+	"gatehouse/internal/grant"
+	"gatehouse/internal/httpserver"
+	"gatehouse/internal/jose"
+	"gatehouse/internal/page"
+	"gatehouse/internal/secret"
+)
+
+// Server is the authorization server. All exported fields but the last four
+// are required.
+type Server struct {
+	Issuer        string         // its identifier and base URL, without trailing slash
+	APIs          []*catalog.API // whose resources tokens are issued for
+	Accounts      account.Store
+	Clients       client.Store
+	Grants        grant.Store
+	Audit         audit.Store
+	Authenticator *account.Authenticator
+	Signer        *jose.Signer // of the JWTs made for APIs
+	KeySet        []byte       // the public keys that verify them (RFC 7517)
+
+	AllowedOrigins []string // browser origins that may call JSON endpoints (CORS)
+	PlainHTTP      []string // hosts where http redirects are tolerated (security.md 17)
+	Demo           bool     // the pages say that this is a demonstration
+	People         []PersonView
+
+	pages   *page.Set
+	cookies cookieJar
+	limits  limits
+}
+
+// AccessLifetime is how long a JWT for an API lives: what cannot be recalled
+// soon expires.
+const AccessLifetime = 5 * time.Minute
+
+// Handler checks the server's fields and returns its routes.
+func (s *Server) Handler() (http.Handler, error) {
+	base, err := url.Parse(s.Issuer)
+	if err != nil || base.Host == "" || strings.HasSuffix(s.Issuer, "/") {
+		return nil, fmt.Errorf("issuer %q must be an absolute URL without trailing slash", s.Issuer)
+	}
+	if s.pages, err = page.Parse(pages, "pages/*.html"); err != nil {
+		return nil, fmt.Errorf("parse pages of the authorization server: %w", err)
+	}
+	s.cookies = newCookieJar(base)
+	s.limits = newLimits()
+
+	prefix := base.EscapedPath()
+	mux := http.NewServeMux()
+	for _, path := range metadataPaths(prefix) {
+		mux.Handle(path, s.public(http.HandlerFunc(s.metadata())))
+	}
+	mux.Handle("/jwks.json", s.public(http.HandlerFunc(s.keySet)))
+	mux.Handle("/register", s.api(s.register))
+	mux.Handle("/token", s.api(s.token))
+	mux.Handle("/introspect", s.api(s.introspect))
+
+	mux.Handle("GET /authorize", s.browser(s.authorize))
+	mux.Handle("GET /login", s.browser(s.showLogin))
+	mux.Handle("POST /login", s.browser(s.signIn))
+	mux.Handle("GET /consent", s.browser(s.showConsent))
+	mux.Handle("POST /consent", s.browser(s.decide))
+	mux.Handle("GET /{$}", s.browser(s.front))
+	mux.Handle("GET /assets/", page.Assets())
+	if prefix == "" {
+		return mux, nil
+	}
+	return stripPrefix(prefix, mux), nil
+}
+
+// stripPrefix serves an issuer with a path: its endpoints are below the path,
+// its well-known documents above it (RFC 8414 §3.1).
+func stripPrefix(prefix string, next http.Handler) http.Handler {
+	below := http.StripPrefix(prefix, next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/.well-known/") || strings.Contains(r.URL.Path, prefix+"/.well-known/") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		below.ServeHTTP(w, r)
+	})
+}
+
+// record appends an audit entry; what it tells of must not happen if this fails.
+func (s *Server) record(ctx context.Context, e audit.Entry) error {
+	e.ID, e.Time, e.RequestID = secret.ID(), time.Now().UnixMilli(), httpserver.RequestID(ctx)
+	if err := s.Audit.Append(ctx, e); err != nil {
+		return fmt.Errorf("record %s in the audit log: %w", e.Kind, err)
+	}
+	return nil
+}
+
+// apiOf returns the API whose MCP endpoint is resource.
+func (s *Server) apiOf(resource string) (*catalog.API, bool) {
+	for _, a := range s.APIs {
+		if a.Resource == resource {
+			return a, true
+		}
+	}
+	return nil, false
+}

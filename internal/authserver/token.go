@@ -1,0 +1,192 @@
+package authserver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"gatehouse/internal/audit"
+	"gatehouse/internal/client"
+	"gatehouse/internal/grant"
+	"gatehouse/internal/httpserver"
+	"gatehouse/internal/oauth"
+	"gatehouse/internal/secret"
+)
+
+// tokenRequest is a parsed request of an authenticated client.
+type tokenRequest struct {
+	Form   url.Values
+	Client client.Client
+}
+
+// token serves the token endpoint, OAuth 2.1 §3.2, as one pipeline: parse,
+// authenticate, choose the grant type, respond. A grant type is one function
+// that cannot forget a step before it.
+func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
+	form, err := oauth.ParseForm(r, "resource", "audience")
+	if err != nil {
+		return err
+	}
+	if len(form["resource"]) > 1 || len(form["audience"]) > 1 {
+		return oauth.NewError(oauth.InvalidTarget, "one resource or audience at a time; send one request for each")
+	}
+	c, err := s.authenticateClient(r, form)
+	if err != nil {
+		return err
+	}
+	grantType := form.Get("grant_type")
+	httpserver.Note(r.Context(), "client_id", c.ID)
+	httpserver.Note(r.Context(), "grant_type", knownGrantType(grantType))
+	req := tokenRequest{Form: form, Client: c}
+	var answer *oauth.TokenResponse
+	switch {
+	case grantType == "":
+		return oauth.NewError(oauth.InvalidRequest, "grant_type is missing")
+	case knownGrantType(grantType) == "other":
+		return oauth.NewError(oauth.UnsupportedGrantType, "this grant_type is not served; the metadata lists those that are")
+	case !c.MayUse(grantType):
+		return oauth.NewError(oauth.UnauthorizedClient, "this client is not registered for this grant_type")
+	case grantType == oauth.GrantAuthorizationCode:
+		answer, err = s.redeemCode(r.Context(), req)
+	case grantType == oauth.GrantClientCredentials:
+		answer, err = s.clientCredentials(r.Context(), req)
+	default:
+		answer, err = s.exchange(r.Context(), req)
+	}
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(answer)
+}
+
+func knownGrantType(s string) string {
+	switch s {
+	case oauth.GrantAuthorizationCode, oauth.GrantClientCredentials, oauth.GrantTokenExchange:
+		return s
+	}
+	return "other"
+}
+
+// mint makes an opaque access token; nothing is stored yet.
+func mint(g grant.Grant, scopes []string, now time.Time) (grant.Token, *oauth.TokenResponse) {
+	value := secret.New("gha_")
+	expires := min(now.Add(grant.TokenLifetime).Unix(), g.ExpiresAt)
+	return grant.Token{Hash: secret.Sum(value), GrantID: g.ID, Scopes: scopes, IssuedAt: now.Unix(), ExpiresAt: expires},
+		&oauth.TokenResponse{AccessToken: value, TokenType: "Bearer", ExpiresIn: expires - now.Unix(), Scope: oauth.FormatScope(scopes)}
+}
+
+// sameResource checks that a resource repeated at the token endpoint is the
+// one that was authorized (RFC 8707 §2.2). Absent is fine: R-AS-22.
+func sameResource(form url.Values, authorized string) error {
+	resource := form.Get("resource")
+	if resource == "" {
+		return nil
+	}
+	if canonical, err := oauth.CanonicalResource(resource); err != nil || canonical != authorized {
+		return oauth.NewError(oauth.InvalidTarget, "resource differs from the one that was authorized")
+	}
+	return nil
+}
+
+// redeemCode serves the authorization code grant, OAuth 2.1 §4.1.3.
+func (s *Server) redeemCode(ctx context.Context, r tokenRequest) (*oauth.TokenResponse, error) {
+	if r.Form.Get("code") == "" {
+		return nil, oauth.NewError(oauth.InvalidRequest, "code is missing")
+	}
+	now := time.Now()
+	hash := secret.Sum(r.Form.Get("code"))
+	code, g, err := s.Grants.Code(ctx, hash, now)
+	if err != nil {
+		return nil, err
+	}
+	// Every check precedes redemption, so a stolen code without its verifier
+	// can neither burn the code nor end the grant. The client binding is first:
+	// what another client presents must not even tell whether the rest fits.
+	switch {
+	case code.ClientID != r.Client.ID:
+		return nil, oauth.NewError(oauth.InvalidGrant, "the code was issued to another client")
+	case code.RedirectGiven && r.Form.Get("redirect_uri") != code.RedirectURI, // RFC 6749 §4.1.3
+		!code.RedirectGiven && r.Form.Get("redirect_uri") != "" && r.Form.Get("redirect_uri") != code.RedirectURI:
+		return nil, oauth.NewError(oauth.InvalidGrant, "redirect_uri differs from the authorization request")
+	case r.Form.Get("code_verifier") == "":
+		return nil, oauth.NewError(oauth.InvalidGrant, "code_verifier is missing; PKCE is required") // RFC 7636 §4.6
+	case !oauth.VerifyPKCE(code.Challenge, r.Form.Get("code_verifier")):
+		return nil, oauth.NewError(oauth.InvalidGrant, "code_verifier does not match code_challenge")
+	}
+	if err := sameResource(r.Form, code.Resource); err != nil {
+		return nil, err
+	}
+	scopes := oauth.Intersect(code.Scopes, g.Scopes)
+	token, answer := mint(g, scopes, now)
+	token.AMR, token.AuthTime = code.AMR, code.AuthTime
+	if err := s.recordToken(ctx, r, g, scopes); err != nil {
+		return nil, err
+	}
+	if err := s.Grants.RedeemCode(ctx, hash, token, now); err != nil {
+		return nil, s.noteReplay(ctx, g, err)
+	}
+	return answer, nil
+}
+
+// recordToken writes the entry that precedes every token.
+func (s *Server) recordToken(ctx context.Context, r tokenRequest, g grant.Grant, scopes []string) error {
+	e := audit.Entry{
+		Kind: audit.TokenIssued, Outcome: audit.Done, AccountID: g.AccountID, ClientID: r.Client.ID, GrantID: g.ID,
+		Detail: map[string]string{"grant_type": r.Form.Get("grant_type"), "scope": oauth.FormatScope(scopes)},
+	}
+	if api, ok := s.apiOf(g.Resource); ok {
+		e.API = api.Name
+	}
+	return s.record(ctx, e)
+}
+
+// noteReplay records that a replayed code ended its grant (RFC 9700 §4.5).
+func (s *Server) noteReplay(ctx context.Context, g grant.Grant, err error) error {
+	if !errors.Is(err, grant.ErrReplayed) {
+		return err
+	}
+	return errors.Join(err, s.record(ctx, audit.Entry{
+		Kind: audit.Revocation, Outcome: audit.Done, AccountID: g.AccountID, ClientID: g.ClientID, GrantID: g.ID,
+		Reason: "an authorization code was presented again",
+	}))
+}
+
+// clientCredentials serves the client credentials grant, OAuth 2.1 §4.2, for
+// clients that an administrator gave it to.
+func (s *Server) clientCredentials(ctx context.Context, r tokenRequest) (*oauth.TokenResponse, error) {
+	if !r.Client.Confidential() {
+		return nil, oauth.NewError(oauth.UnauthorizedClient, "a public client cannot act for itself") // OAuth 2.1 §4.2
+	}
+	api, err := s.target(r.Form.Get("resource"))
+	if err != nil {
+		return nil, err
+	}
+	asked, err := askedScopes(r.Form.Get("scope"), api)
+	if err != nil {
+		return nil, err
+	}
+	// No person narrows these, so what the administrator registered does.
+	registered, err := oauth.ParseScope(r.Client.Scope)
+	if err != nil {
+		return nil, err
+	}
+	allowed := oauth.Intersect(api.Expand(registered), s.scopesSupported())
+	scopes := oauth.Intersect(asked, allowed)
+	if len(scopes) == 0 {
+		return nil, oauth.NewError(oauth.InvalidScope, "this client was given none of these scopes; an administrator can add them")
+	}
+	now := time.Now()
+	g := grant.Grant{
+		ID: secret.ID(), ClientID: r.Client.ID, Resource: api.Resource, Scopes: allowed,
+		CreatedAt: now.Unix(), ExpiresAt: now.Add(grant.GrantLifetime).Unix(),
+	}
+	token, answer := mint(g, scopes, now)
+	if err := s.recordToken(ctx, r, g, scopes); err != nil {
+		return nil, err
+	}
+	return answer, s.Grants.Issue(ctx, g, token, now)
+}

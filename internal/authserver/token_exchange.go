@@ -1,0 +1,109 @@
+package authserver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gatehouse/internal/account"
+	"gatehouse/internal/audit"
+	"gatehouse/internal/catalog"
+	"gatehouse/internal/client"
+	"gatehouse/internal/grant"
+	"gatehouse/internal/jose"
+	"gatehouse/internal/oauth"
+	"gatehouse/internal/secret"
+)
+
+// exchange serves token exchange, RFC 8693, for this installation's gateways
+// alone (security.md 7): an opaque access token for an MCP endpoint becomes a
+// short-lived JWT for the one API behind it, with the scopes of one call.
+// Scope and lifetime only narrow.
+func (s *Server) exchange(ctx context.Context, r tokenRequest) (*oauth.TokenResponse, error) {
+	if r.Client.Origin != client.Gateway {
+		return nil, oauth.NewError(oauth.UnauthorizedClient, "token exchange is for this installation's gateways")
+	}
+	if err := checkExchange(r); err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	token, g, err := s.Grants.Token(ctx, secret.Sum(r.Form.Get("subject_token")), now)
+	if errors.Is(err, grant.ErrNotFound) {
+		return nil, &oauth.Error{Code: oauth.InvalidGrant, Description: "subject_token is unknown, expired or ended", Cause: err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	api, ok := s.apiOf(g.Resource)
+	if !ok || r.Form.Get("audience") != api.Audience {
+		return nil, oauth.NewError(oauth.InvalidTarget, "audience is not the API behind the resource that subject_token was issued for")
+	}
+	scopes, err := oauth.ParseScope(r.Form.Get("scope"))
+	if err != nil {
+		return nil, err
+	}
+	if len(scopes) == 0 || !oauth.Subset(scopes, api.Expand(grant.Effective(token, g))) {
+		return nil, oauth.NewError(oauth.InvalidScope, "the subject token does not cover the scopes asked for")
+	}
+	return s.mintForAPI(ctx, r, api, token, g, scopes, now)
+}
+
+// checkExchange checks the parameters of RFC 8693 §2.1.
+func checkExchange(r tokenRequest) error {
+	f := r.Form
+	switch {
+	case f.Get("subject_token") == "":
+		return oauth.NewError(oauth.InvalidRequest, "subject_token is missing")
+	case f.Get("subject_token_type") != oauth.TokenTypeAccessToken:
+		return oauth.NewError(oauth.InvalidRequest, "subject_token_type must be "+oauth.TokenTypeAccessToken)
+	case f.Has("actor_token") || f.Has("actor_token_type"):
+		return oauth.NewError(oauth.InvalidRequest, "the actor is the authenticated gateway; send no actor_token")
+	case f.Has("requested_token_type") && f.Get("requested_token_type") != oauth.TokenTypeJWT && f.Get("requested_token_type") != oauth.TokenTypeAccessToken:
+		return oauth.NewError(oauth.InvalidRequest, "requested_token_type must be an access token or a JWT")
+	case f.Get("audience") == "":
+		return oauth.NewError(oauth.InvalidTarget, "audience is missing; name the API")
+	case f.Has("resource"):
+		return oauth.NewError(oauth.InvalidTarget, "name the API by audience, without resource")
+	}
+	return nil
+}
+
+// mintForAPI makes the JWT access token (RFC 9068 §2.2). The chain of actors
+// (RFC 8693 §4.1) has the gateway, which presents the token, outside and the
+// agent inside.
+func (s *Server) mintForAPI(ctx context.Context, r tokenRequest, api *catalog.API, token grant.Token, g grant.Grant, scopes []string, now time.Time) (*oauth.TokenResponse, error) {
+	agent, err := s.Clients.Client(ctx, g.ClientID)
+	if err != nil {
+		return nil, &oauth.Error{Code: oauth.InvalidGrant, Description: "the client of subject_token is gone", Cause: err}
+	}
+	var person account.Account
+	act := &jose.Actor{Sub: r.Client.ID}
+	subject := g.ClientID // acting for itself, the agent is the subject
+	if g.AccountID != "" {
+		if person, err = s.Accounts.Account(ctx, g.AccountID); err != nil {
+			return nil, &oauth.Error{Code: oauth.InvalidGrant, Description: "the account of subject_token is gone", Cause: err}
+		}
+		subject = g.AccountID
+		act.Act = &jose.Actor{Sub: g.ClientID}
+	}
+	expires := min(now.Add(AccessLifetime).Unix(), token.ExpiresAt)
+	claims := jose.AccessClaims{
+		Issuer: s.Issuer, Subject: subject, Audience: api.Audience, ExpiresAt: expires, IssuedAt: now.Unix(), ID: secret.ID(),
+		ClientID: r.Client.ID, Scope: oauth.FormatScope(scopes), Act: act, AuthTime: token.AuthTime,
+		Extra: claimsFor(api, person, agent),
+	}
+	signed, err := s.Signer.Sign("at+jwt", claims)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.record(ctx, audit.Entry{
+		Kind: audit.Exchange, Outcome: audit.Done, AccountID: g.AccountID, ClientID: g.ClientID, GrantID: g.ID, API: api.Name,
+		Detail: map[string]string{"jti": claims.ID, "scope": claims.Scope, "gateway": r.Client.ID},
+	}); err != nil {
+		return nil, err
+	}
+	return &oauth.TokenResponse{
+		AccessToken: signed, IssuedTokenType: oauth.TokenTypeAccessToken, TokenType: "Bearer",
+		ExpiresIn: expires - now.Unix(), Scope: claims.Scope,
+	}, nil
+}

@@ -1,0 +1,84 @@
+// Package client knows OAuth clients: what they registered, the rules for
+// their metadata, where answers to them may go, and how far they are trusted.
+//
+// It does not authenticate requests (authserver does) nor remember what people
+// allowed a client to do (grant does).
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"gatehouse/internal/oauth"
+	"gatehouse/internal/secret"
+)
+
+// Errors of this package's Store.
+var (
+	ErrUnknown = errors.New("client is not registered")
+	ErrExists  = errors.New("a client of this ID exists already")
+)
+
+// Origin says how a client came to be known, which decides how far it is trusted.
+type Origin string
+
+// Origins, least trusted first.
+const (
+	Registered    Origin = "registered"    // registered itself (RFC 7591): everything it says of itself is its own word
+	Administrated Origin = "administrated" // an administrator created it
+	Gateway       Origin = "gateway"       // an MCP gateway of this installation
+)
+
+// Client is a registered OAuth client (RFC 7591 §2). It stays the one that was
+// registered: identical registrations are grouped for display only
+// (security.md 2).
+type Client struct {
+	ID              string
+	Origin          Origin
+	Name            string   // client_name: its own word unless an administrator wrote it
+	URI             string   // client_uri: likewise
+	ApplicationType string   // "native" or "web"
+	RedirectURIs    []string // exact, but for loopback ports (RedirectAllowed)
+	GrantTypes      []string
+	ResponseTypes   []string
+	AuthMethod      string          // token_endpoint_auth_method
+	SecretHash      secret.Hash     // of the client secret; empty for none and private_key_jwt
+	Keys            json.RawMessage // JWK set of private_key_jwt; nil otherwise
+	Scope           string          // as registered; echoed, never a ceiling
+	CreatedAt       int64           // Unix seconds
+}
+
+// Confidential reports whether the client can be authenticated at all.
+func (c Client) Confidential() bool { return c.AuthMethod != oauth.AuthNone }
+
+// MayUse reports whether the client registered for a grant type.
+func (c Client) MayUse(grantType string) bool { return slices.Contains(c.GrantTypes, grantType) }
+
+// AssuranceLevel is what APIs are told as client_assurance_level: 0 for a
+// client that registered itself, 1 for one that an administrator created.
+func (c Client) AssuranceLevel() int {
+	if c.Origin == Administrated || c.Origin == Gateway {
+		return 1
+	}
+	return 0
+}
+
+// Store is what this package needs from a database.
+type Store interface {
+	// AddClient stores a new client; ErrExists if its ID is taken.
+	AddClient(ctx context.Context, c Client) error
+	// PutClient stores c in place of whatever had its ID: for clients that the
+	// configuration defines, such as the gateway.
+	PutClient(ctx context.Context, c Client) error
+	// Client returns the client with this ID, else ErrUnknown.
+	Client(ctx context.Context, id string) (Client, error)
+	// UseAssertion remembers the ID of a client assertion until it expires and
+	// reports ErrReplayed if it was there (RFC 7523 §3 point 7).
+	UseAssertion(ctx context.Context, clientID, jti string, expires, now time.Time) error
+}
+
+// ErrReplayed means that an assertion was presented before.
+var ErrReplayed = errors.New("assertion was used before")

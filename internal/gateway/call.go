@@ -1,0 +1,161 @@
+package gateway
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gatehouse/internal/audit"
+	"gatehouse/internal/catalog"
+	"gatehouse/internal/httpserver"
+	"gatehouse/internal/oauth"
+	"gatehouse/internal/resource"
+	"gatehouse/internal/secret"
+)
+
+// caller is who sent a message, as the authorization server vouches for it.
+type caller struct {
+	token string // what it presented; goes to the authorization server only
+	oauth.Introspection
+}
+
+// limitKey names whose calls are counted together: those under one grant,
+// whichever token of it they carry.
+func (c caller) limitKey() string {
+	if c.GrantID != "" {
+		return "grant " + c.GrantID
+	}
+	return "client " + c.ClientID + " " + c.Sub
+}
+
+// toolCall is one well-formed call that its caller's scopes allow.
+type toolCall struct {
+	caller caller
+	tool   *catalog.Tool
+	scopes []string       // of the token that the API gets: no more than this call needs
+	args   map[string]any // valid
+}
+
+// call serves tools/call. Refusals come in this order: a tool that does not
+// exist, too many calls, a missing scope, wrong arguments. So neither schema
+// nor API answers to those who lack the scope. A missing scope is a challenge,
+// because there a new token helps; every later refusal is a tool result that
+// the agent can read, since clients take any 403 for a login problem.
+func (e *endpoint) call(ctx context.Context, c caller, m *message) ([]byte, error) {
+	name, _ := readString(m.params["name"]) // what is no string names no tool
+	tool, ok := e.api.Tool(name)
+	if !ok {
+		return nil, m.refuse(codeInvalidParams, "unknown tool %q; tools/list says which there are", excerpt(name))
+	}
+	httpserver.Note(ctx, "tool", tool.Name)
+	raw := m.params["arguments"]
+	if string(raw) == "null" { // what some clients send for none
+		raw = nil
+	}
+	args, ok := readObject(raw)
+	if !ok {
+		return nil, m.refuse(codeInvalidParams, `member "arguments" of the params must be an object`)
+	}
+	if ok, wait := e.calls.Allow(c.limitKey()); !ok {
+		httpserver.Note(ctx, "refused", "too many calls")
+		return e.encode(m, failure("", "Too many calls in a short time. Wait %s before the next one.", wait.Round(time.Millisecond)))
+	}
+	entry := e.entry(ctx, c, tool, args)
+	granted, _ := oauth.ParseScope(c.Scope) // what cannot be read grants nothing
+	scopes, ok := tool.Allowed(e.api.Expand(granted))
+	if !ok {
+		return nil, e.lacksScope(ctx, entry, tool)
+	}
+	valid, err := tool.Validate(raw)
+	if err != nil {
+		return e.encode(m, failure("", "The arguments do not fit tool %s: %s", tool.Name, clean(err.Error())))
+	}
+	result, err := e.audited(ctx, entry, toolCall{c, tool, scopes, valid})
+	if err != nil {
+		return nil, err
+	}
+	return e.encode(m, result)
+}
+
+// lacksScope records and returns the refusal of a call whose token lacks a
+// scope. It names all scopes that the call needs, those held too, so that one
+// step-up is enough (R-RS-11, R-RS-12).
+func (e *endpoint) lacksScope(ctx context.Context, entry audit.Entry, tool *catalog.Tool) error {
+	refusal := &resource.ScopeError{Needed: tool.Needed()}
+	entry.Outcome, entry.Reason = audit.Denied, refusal.Error()
+	if err := e.audit.Enqueue(ctx, entry); err != nil {
+		// The call does not happen in any case; the loss must be seen.
+		return errors.Join(refusal, fmt.Errorf("record a denied call: %w", err))
+	}
+	return refusal
+}
+
+// audited performs a call between its two audit entries. A call that can
+// change something waits until the first is durable; if that cannot be had,
+// nothing leaves.
+func (e *endpoint) audited(ctx context.Context, entry audit.Entry, c toolCall) (toolResult, error) {
+	record := e.audit.Append
+	if c.tool.ReadOnly {
+		record = e.audit.Enqueue
+	}
+	if err := record(ctx, entry); err != nil {
+		httpserver.Note(ctx, "refused", fmt.Errorf("record a call: %w", err))
+		return failure("", "The call was not made, because it cannot be recorded: the gateway's audit log takes no entries now. Try again later, and tell whoever runs the gateway."), nil
+	}
+	result, err := e.perform(ctx, c)
+	outcome, reason, detail := audit.Done, "", entry.Detail
+	switch {
+	case err != nil:
+		outcome, reason = audit.Denied, err.Error()
+	case result.failed:
+		outcome, reason = audit.Failed, result.reason
+	}
+	if result.status != 0 {
+		detail = maps.Clone(detail)
+		detail["status"] = strconv.Itoa(result.status)
+	}
+	// What happened is recorded even if the client is gone. The call cannot be
+	// undone if that fails: its entry then stays "started", which says so.
+	if ferr := e.audit.Finish(context.WithoutCancel(ctx), entry.ID, outcome, reason, detail); ferr != nil {
+		httpserver.Note(ctx, "audit", fmt.Errorf("record the outcome of a call: %w", ferr))
+	}
+	return result, err
+}
+
+// entry begins the record of a call. Of the arguments it holds the names and
+// a keyed hash, by which an auditor can tell that two calls were the same, but
+// not guess what was in them (security.md 22).
+func (e *endpoint) entry(ctx context.Context, c caller, tool *catalog.Tool, args map[string]json.RawMessage) audit.Entry {
+	entry := audit.Entry{
+		ID: secret.ID(), Time: time.Now().UnixMilli(), Kind: audit.Call, Outcome: audit.Started,
+		AccountID: c.Sub, ClientID: c.ClientID, GrantID: c.GrantID,
+		API: e.api.Name, Tool: tool.Name, RequestID: httpserver.RequestID(ctx),
+	}
+	names := slices.Sorted(maps.Keys(args))
+	mac := hmac.New(sha256.New, e.auditKey)
+	for _, name := range names {
+		fmt.Fprintf(mac, "%d:%s%d:%s", len(name), name, len(args[name]), args[name])
+	}
+	entry.Detail = map[string]string{
+		"arguments":      excerpt(strings.Join(names, " ")),
+		"arguments_hmac": base64.RawURLEncoding.EncodeToString(mac.Sum(nil)),
+	}
+	return entry
+}
+
+// encode serialises a tool result for the era of m.
+func (e *endpoint) encode(m *message, r toolResult) ([]byte, error) {
+	if m.modern {
+		return r.encode(e.modern.meta)
+	}
+	return r.encode(nil)
+}

@@ -1,0 +1,164 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"gatehouse/internal/oauth"
+	"gatehouse/internal/resource"
+)
+
+const (
+	exchangeTimeout = 10 * time.Second
+	// A cached token is not used in its last seconds, so that it does not
+	// expire between here and the API, whose clock may be ahead.
+	exchangeMargin = 15 * time.Second
+	maxExchanged   = 5000            // tokens in one generation of the cache,
+	maxGeneration  = 5 * time.Minute // and how long a generation is filled
+)
+
+// exchangeRefusal is a token exchange that the authorization server refused.
+type exchangeRefusal struct {
+	code        oauth.Code
+	description string
+}
+
+func (e *exchangeRefusal) Error() string {
+	return strings.TrimSuffix("token exchange refused: "+string(e.code)+": "+e.description, ": ")
+}
+
+// exchanger swaps a client's token for one that is good at one API with the
+// scopes of one tool (RFC 8693), so that no token travels past the server it
+// was issued for (R-RS-8).
+//
+// Tokens are kept, by the hash of what they were exchanged for, until shortly
+// before they expire. That alone would outlive a revocation: a kept token is
+// used only for a request whose own token was introspected (security.md 10).
+type exchanger struct {
+	server   *resource.AuthorizationServer
+	endpoint string
+
+	flights singleflight.Group
+	mu      sync.Mutex
+	young   map[string]exchanged
+	old     map[string]exchanged // dropped when young is full or old enough
+	since   time.Time            // when young was begun
+}
+
+type exchanged struct {
+	token   string
+	expires time.Time // less exchangeMargin
+}
+
+// exchangeKey names what a token is exchanged for. The subject token itself is
+// not kept.
+func exchangeKey(subject, audience string, scopes []string) string {
+	hash := sha256.Sum256([]byte(subject))
+	return string(hash[:]) + audience + " " + oauth.FormatScope(scopes)
+}
+
+// token returns a token for audience and scopes on behalf of the subject
+// token, and whether it was used before. Concurrent calls for the same share
+// one exchange.
+//
+// The error is an *exchangeRefusal if the authorization server said no.
+func (x *exchanger) token(ctx context.Context, subject, audience string, scopes []string) (token string, kept bool, err error) {
+	key := exchangeKey(subject, audience, scopes)
+	if token, ok := x.get(key); ok {
+		return token, true, nil
+	}
+	v, err, _ := x.flights.Do(key, func() (any, error) {
+		// Others wait for this exchange, so it does not end with the request
+		// that began it.
+		e, err := x.exchange(context.WithoutCancel(ctx), subject, audience, scopes)
+		if err == nil {
+			x.put(key, e)
+		}
+		return e.token, err
+	})
+	if err != nil {
+		return "", false, err
+	}
+	return v.(string), false, nil
+}
+
+func (x *exchanger) exchange(ctx context.Context, subject, audience string, scopes []string) (exchanged, error) {
+	form := url.Values{
+		"grant_type":           {oauth.GrantTokenExchange},
+		"subject_token":        {subject},
+		"subject_token_type":   {oauth.TokenTypeAccessToken},
+		"requested_token_type": {oauth.TokenTypeJWT},
+		"audience":             {audience},
+		"scope":                {oauth.FormatScope(scopes)},
+	}
+	now := time.Now()
+	status, body, err := x.server.Post(ctx, x.endpoint, form, exchangeTimeout)
+	if err != nil {
+		return exchanged{}, fmt.Errorf("exchange a token for %s: %w", audience, err)
+	}
+	if status != http.StatusOK {
+		return exchanged{}, readExchangeRefusal(status, body)
+	}
+	var t oauth.TokenResponse
+	if err := json.Unmarshal(body, &t); err != nil {
+		return exchanged{}, fmt.Errorf("exchange a token for %s: %w", audience, err)
+	}
+	if t.AccessToken == "" || t.AccessToken == subject || t.ExpiresIn <= 0 {
+		return exchanged{}, fmt.Errorf("exchange a token for %s: %w", audience, errUnusable)
+	}
+	return exchanged{t.AccessToken, now.Add(time.Duration(t.ExpiresIn)*time.Second - exchangeMargin)}, nil
+}
+
+// errUnusable: what came back is no token of its own with an end.
+var errUnusable = errors.New("the authorization server sent no usable token")
+
+// readExchangeRefusal tells a refusal of this exchange (RFC 6749 §5.2) from a
+// server that cannot answer.
+func readExchangeRefusal(status int, body []byte) error {
+	var e struct {
+		Error       oauth.Code `json:"error"`
+		Description string     `json:"error_description"`
+	}
+	if status >= 500 || json.Unmarshal(body, &e) != nil || e.Error == "" {
+		return fmt.Errorf("exchange a token: the authorization server answered %d", status)
+	}
+	return &exchangeRefusal{e.Error, excerpt(oauth.Printable(e.Description))}
+}
+
+func (x *exchanger) get(key string) (string, bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e, ok := x.young[key]
+	if !ok {
+		e, ok = x.old[key]
+	}
+	return e.token, ok && time.Now().Before(e.expires)
+}
+
+func (x *exchanger) put(key string, e exchanged) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if now := time.Now(); x.young == nil || len(x.young) >= maxExchanged || now.Sub(x.since) >= maxGeneration {
+		x.young, x.old, x.since = map[string]exchanged{}, x.young, now
+	}
+	x.young[key] = e
+}
+
+// forget drops a token that its API did not accept.
+func (x *exchanger) forget(subject, audience string, scopes []string) {
+	key := exchangeKey(subject, audience, scopes)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.young, key)
+	delete(x.old, key)
+}

@@ -1,0 +1,72 @@
+package resource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"gatehouse/internal/jose"
+	"gatehouse/internal/oauth"
+)
+
+// maxAnswer bounds an answer of the authorization server, in bytes.
+const maxAnswer = 64 << 10
+
+// AuthorizationServer is how a protected resource asks its authorization
+// server something: as a client that authenticates with a key of its own
+// (private_key_jwt, RFC 7523 §2.2), never with a shared secret. It is safe for
+// concurrent use.
+type AuthorizationServer struct {
+	Issuer   string
+	ClientID string
+	Signer   *jose.Signer
+	Client   *http.Client // for configured peers; its redirects are not followed
+}
+
+// Post sends form to one of the server's endpoints and returns status and
+// body of the answer. Every request carries an assertion of its own, because
+// its jti is good for one use (RFC 7523 §3); a signature is cheap beside the
+// request.
+//
+// It gives up after timeout, however long ctx lasts. An error means that no
+// usable answer came: the connection failed, or the answer is too large.
+func (a *AuthorizationServer) Post(ctx context.Context, endpoint string, form url.Values, timeout time.Duration) (status int, body []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	assertion, err := jose.Assertion(a.Signer, a.ClientID, a.Issuer, time.Now())
+	if err != nil {
+		return 0, nil, fmt.Errorf("sign the client assertion of %s: %w", a.ClientID, err)
+	}
+	form.Set("client_id", a.ClientID)
+	form.Set("client_assertion_type", oauth.AssertionJWTBearer)
+	form.Set("client_assertion", assertion)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
+	if err != nil {
+		return 0, nil, fmt.Errorf("ask %s: %w", endpoint, err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	client := *a.Client
+	// A redirect would carry the token and the assertion to another address.
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, nil, fmt.Errorf("ask %s: %w", endpoint, err)
+	}
+	defer resp.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return 0, nil, fmt.Errorf("read the answer of %s: %w", endpoint, err)
+	}
+	if len(body) > maxAnswer {
+		return 0, nil, fmt.Errorf("read the answer of %s: %w", endpoint, errTooLarge)
+	}
+	return resp.StatusCode, body, nil
+}
+
+var errTooLarge = errors.New("it is too large for an answer of an authorization server")

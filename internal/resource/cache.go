@@ -1,0 +1,46 @@
+package resource
+
+import (
+	"time"
+
+	"gatehouse/internal/oauth"
+)
+
+// maxRecent bounds one generation of recent answers.
+const maxRecent = 10_000
+
+// answer is what the authorization server said of a token: the zero
+// Introspection if that the token is not active.
+type answer struct {
+	asked time.Time // when the question was sent; what it says is at least as new
+	token oauth.Introspection
+}
+
+// recent keeps answers for Freshness. It holds two generations and drops the
+// older one whenever the younger is full or as old as answers may get, so it
+// needs neither a sweeper nor an order. Its owner locks it.
+type recent struct {
+	young, old map[key]answer
+	since      time.Time // when young was begun
+}
+
+func (c *recent) get(k key, now time.Time) (answer, bool) {
+	a, ok := c.young[k]
+	if !ok {
+		a, ok = c.old[k]
+	}
+	return a, ok && now.Sub(a.asked) < Freshness
+}
+
+func (c *recent) put(k key, a answer) {
+	now := time.Now()
+	if len(c.young) >= maxRecent || c.young == nil || now.Sub(c.since) >= Freshness {
+		c.young, c.old, c.since = make(map[key]answer), c.young, now
+	}
+	c.young[k] = a
+}
+
+func (c *recent) drop(k key) {
+	delete(c.young, k)
+	delete(c.old, k)
+}

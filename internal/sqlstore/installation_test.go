@@ -1,0 +1,66 @@
+package sqlstore_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gatehouse/internal/sqlstore"
+)
+
+func TestSigningKeys(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		ctx, db := t.Context(), open(t, dsn, sqlstore.Options{})
+		keys, err := db.SigningKeys(ctx)
+		if err != nil || len(keys) != 0 {
+			t.Fatalf("keys of a new database: %v, %v", keys, err)
+		}
+		first := sqlstore.Key{KeyID: "k1", Algorithm: "ES256", Private: []byte(`{"kty":"EC"}`), CreatedAt: now.Unix()}
+		got, err := db.AddFirstSigningKey(ctx, first)
+		must(t, err)
+		if diff := cmp.Diff(first, got); diff != "" {
+			t.Errorf("first key:\n%s", diff)
+		}
+		got, err = db.AddFirstSigningKey(ctx, sqlstore.Key{KeyID: "k2", Algorithm: "ES256"})
+		must(t, err)
+		if diff := cmp.Diff(first, got); diff != "" {
+			t.Errorf("first key of the second process:\n%s", diff)
+		}
+		second := sqlstore.Key{KeyID: "k0", Algorithm: "RS256", Private: []byte(`{}`), CreatedAt: now.Unix() + 1}
+		must(t, db.AddSigningKey(ctx, second))
+		if db.AddSigningKey(ctx, second) == nil {
+			t.Error("two keys have one ID")
+		}
+		keys, err = db.SigningKeys(ctx)
+		must(t, err)
+		if diff := cmp.Diff([]sqlstore.Key{first, second}, keys); diff != "" {
+			t.Errorf("keys:\n%s", diff)
+		}
+	})
+}
+
+// security.md 19: a demo's database can be told.
+func TestStampAndSecrets(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		ctx, db := t.Context(), open(t, dsn, sqlstore.Options{})
+		for _, want := range []string{"", "demo", "other"} {
+			if want != "" {
+				must(t, db.SetStamp(ctx, want))
+			}
+			if got, err := db.Stamp(ctx); err != nil || got != want {
+				t.Errorf("stamp %q, %v; want %q", got, err, want)
+			}
+		}
+		for _, s := range []struct{ name, fresh, want string }{
+			{"audit", "a", "a"}, {"audit", "b", "a"}, {"stamp", "c", "c"},
+		} {
+			got, err := db.Secret(ctx, s.name, func() string { return s.fresh })
+			if err != nil || got != s.want {
+				t.Errorf("secret %s: %q, %v; want %q", s.name, got, err, s.want)
+			}
+		}
+		if got, err := db.Stamp(ctx); err != nil || got != "other" {
+			t.Errorf("stamp after a secret of that name: %q, %v", got, err)
+		}
+	})
+}

@@ -1,0 +1,134 @@
+-- +goose Up
+-- Times are Unix seconds, but for audit.at; lists of words are separated by
+-- blanks; other lists and maps are JSON.
+
+CREATE TABLE accounts (
+	id            TEXT PRIMARY KEY,
+	name          TEXT NOT NULL UNIQUE,
+	password_hash TEXT NOT NULL,
+	claims        TEXT NOT NULL,
+	created_at    BIGINT NOT NULL
+);
+
+CREATE TABLE sessions (
+	hash       TEXT PRIMARY KEY,
+	account_id TEXT NOT NULL REFERENCES accounts (id),
+	amr        TEXT NOT NULL,
+	auth_time  BIGINT NOT NULL,
+	expires_at BIGINT NOT NULL
+);
+CREATE INDEX sessions_expiry ON sessions (expires_at);
+
+CREATE TABLE clients (
+	id               TEXT PRIMARY KEY,
+	origin           TEXT NOT NULL,
+	name             TEXT NOT NULL,
+	uri              TEXT NOT NULL,
+	application_type TEXT NOT NULL,
+	redirect_uris    TEXT NOT NULL,
+	grant_types      TEXT NOT NULL,
+	response_types   TEXT NOT NULL,
+	auth_method      TEXT NOT NULL,
+	secret_hash      TEXT NOT NULL,
+	jwks             TEXT NOT NULL,
+	scope            TEXT NOT NULL,
+	created_at       BIGINT NOT NULL
+);
+
+CREATE TABLE assertions (
+	hash       TEXT PRIMARY KEY,
+	expires_at BIGINT NOT NULL
+);
+CREATE INDEX assertions_expiry ON assertions (expires_at);
+
+CREATE TABLE requests (
+	id             TEXT PRIMARY KEY,
+	browser_hash   TEXT NOT NULL,
+	client_id      TEXT NOT NULL,
+	redirect_uri   TEXT NOT NULL,
+	state          TEXT NOT NULL,
+	challenge      TEXT NOT NULL,
+	scopes         TEXT NOT NULL,
+	resource       TEXT NOT NULL,
+	redirect_given BOOLEAN NOT NULL,
+	force_sign_in  BOOLEAN NOT NULL,
+	force_consent  BOOLEAN NOT NULL,
+	account_id     TEXT NOT NULL,
+	amr            TEXT NOT NULL,
+	auth_time      BIGINT NOT NULL,
+	expires_at     BIGINT NOT NULL
+);
+CREATE INDEX requests_expiry ON requests (expires_at);
+
+CREATE TABLE grants (
+	id         TEXT PRIMARY KEY,
+	account_id TEXT NOT NULL,
+	client_id  TEXT NOT NULL,
+	resource   TEXT NOT NULL,
+	scopes     TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	expires_at BIGINT NOT NULL,
+	ended_at   BIGINT
+);
+CREATE UNIQUE INDEX grants_live ON grants (account_id, client_id, resource) WHERE ended_at IS NULL;
+
+CREATE TABLE codes (
+	hash           TEXT PRIMARY KEY,
+	grant_id       TEXT NOT NULL REFERENCES grants (id),
+	client_id      TEXT NOT NULL,
+	redirect_uri   TEXT NOT NULL,
+	redirect_given BOOLEAN NOT NULL,
+	challenge      TEXT NOT NULL,
+	scopes         TEXT NOT NULL,
+	resource       TEXT NOT NULL,
+	amr            TEXT NOT NULL,
+	auth_time      BIGINT NOT NULL,
+	expires_at     BIGINT NOT NULL,
+	used_at        BIGINT
+);
+CREATE INDEX codes_expiry ON codes (expires_at);
+
+CREATE TABLE tokens (
+	hash       TEXT PRIMARY KEY,
+	grant_id   TEXT NOT NULL REFERENCES grants (id),
+	scopes     TEXT NOT NULL,
+	issued_at  BIGINT NOT NULL,
+	expires_at BIGINT NOT NULL,
+	amr        TEXT NOT NULL,
+	auth_time  BIGINT NOT NULL
+);
+CREATE INDEX tokens_expiry ON tokens (expires_at);
+
+-- seq is the order of writing; at is in Unix milliseconds; result is what the
+-- outcome added to detail.
+CREATE TABLE audit (
+	seq        BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	id         TEXT NOT NULL UNIQUE,
+	at         BIGINT NOT NULL,
+	kind       TEXT NOT NULL,
+	outcome    TEXT NOT NULL,
+	account_id TEXT NOT NULL,
+	client_id  TEXT NOT NULL,
+	grant_id   TEXT NOT NULL,
+	api        TEXT NOT NULL,
+	tool       TEXT NOT NULL,
+	reason     TEXT NOT NULL,
+	request_id TEXT NOT NULL,
+	detail     TEXT NOT NULL,
+	result     TEXT NOT NULL
+);
+
+-- slot is 'first' for the key that the installation started with, else the key
+-- ID: its uniqueness is what lets one of two starting processes win.
+CREATE TABLE signing_keys (
+	key_id     TEXT PRIMARY KEY,
+	slot       TEXT NOT NULL UNIQUE,
+	algorithm  TEXT NOT NULL,
+	private    TEXT NOT NULL,
+	created_at BIGINT NOT NULL
+);
+
+CREATE TABLE meta (
+	name  TEXT PRIMARY KEY,
+	value TEXT NOT NULL
+);
