@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"gatehouse/internal/client"
+	"gatehouse/internal/jose"
 	"gatehouse/internal/oauth"
 )
 
@@ -122,6 +123,11 @@ func (c *Config) validateAPIs(report reporter) {
 		}
 		if a.Audience == "" {
 			report(at("audience"), "is missing")
+		}
+		for _, claim := range a.Claims {
+			if claim == "" || jose.ReservedClaim(claim) {
+				report(at("claims"), "%q is a claim of the token itself; name attributes of account or client", claim)
+			}
 		}
 		for _, s := range a.DefaultScopes {
 			if !oauth.ValidScopeToken(s) {

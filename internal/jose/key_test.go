@@ -73,7 +73,7 @@ func TestKeyNeverPrintsItself(t *testing.T) {
 	}
 	var log strings.Builder
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "key", key)
-	for _, printed := range []string{fmt.Sprint(key), fmt.Sprintf("%+v", key), fmt.Sprintf("%#v", key), fmt.Sprintf("%s", key), log.String()} {
+	for _, printed := range []string{fmt.Sprint(key), fmt.Sprintf("%+v", key), fmt.Sprintf("%#v", key), fmt.Sprintf("%v", key), log.String()} {
 		if !strings.Contains(printed, "ES256 key "+key.KeyID) || strings.Contains(printed, "0x") || len(printed) > 250 {
 			t.Errorf("printed as %s", printed)
 		}

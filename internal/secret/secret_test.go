@@ -15,7 +15,7 @@ func TestNew(t *testing.T) {
 	if a == b || !strings.HasPrefix(a, "gha_") || len(a) != len("gha_")+43 {
 		t.Errorf("got %q and %q", a, b)
 	}
-	if secret.Sum(a) == secret.Sum(b) || secret.Sum(a) != secret.Sum(a) || strings.Contains(string(secret.Sum(a)), a) {
+	if secret.Sum(a) == secret.Sum(b) || secret.Sum("") != "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU" || strings.Contains(string(secret.Sum(a)), a) {
 		t.Error("hashes do not tell the values apart")
 	}
 	if !secret.Equal("x", "x") || secret.Equal("x", "y") || secret.Equal("x", "xx") {
