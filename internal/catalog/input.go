@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
+
 	"gatehouse/internal/openapi"
 )
 
@@ -17,21 +19,21 @@ type input struct {
 	required    []string
 	definitions map[string]any
 	arguments   []Argument
+	additional  any // schema of arguments that no name is given for
 }
 
 // takeInput makes the tool's input schema and remembers how each argument
 // travels.
 func (t *Tool) takeInput(op openapi.Operation) error {
-	in := &input{properties: map[string]any{}, definitions: map[string]any{}}
-	for _, p := range op.Parameters {
-		if !travels(p) {
-			if p.Required {
-				return fmt.Errorf("it needs %s %q, which an agent cannot send", p.In, p.Name)
+	in := &input{properties: map[string]any{}, definitions: map[string]any{}, additional: false}
+	for _, location := range []string{"path", "query", "header", "cookie"} {
+		for _, p := range op.Parameters {
+			if p.In != location {
+				continue
 			}
-			continue
-		}
-		if err := in.parameter(p); err != nil {
-			return err
+			if err := in.parameter(op.Path, p); err != nil {
+				return err
+			}
 		}
 	}
 	for _, name := range templateNames(op.Path) {
@@ -39,11 +41,8 @@ func (t *Tool) takeInput(op openapi.Operation) error {
 			return fmt.Errorf("its path has {%s}, which no parameter describes", name)
 		}
 	}
-	if op.Body != nil {
-		t.media = op.Body.MediaType
-		if err := in.body(op.Body); err != nil {
-			return err
-		}
+	if err := t.takeBody(op, in); err != nil {
+		return err
 	}
 	t.Arguments = in.arguments
 	slices.SortFunc(t.Arguments, func(a, b Argument) int { return cmp.Compare(a.Name, b.Name) })
@@ -70,7 +69,8 @@ func travels(p openapi.Parameter) bool {
 }
 
 func reservedHeader(name string) bool {
-	name = strings.ToLower(name)
+	// Some servers read an underscore as a hyphen.
+	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
 	for _, prefix := range []string{"proxy-", "sec-", "x-forwarded-", "mcp-", "content-", "access-control-"} {
 		if strings.HasPrefix(name, prefix) {
 			return true
@@ -83,15 +83,28 @@ func reservedHeader(name string) bool {
 	}, name)
 }
 
-func (in *input) parameter(p openapi.Parameter) error {
-	if !slices.Contains([]string{"simple", "form", "spaceDelimited", "pipeDelimited", "deepObject"}, p.Style) {
-		return fmt.Errorf("parameter %s has style %s, which is not served", p.Name, p.Style)
+// styles are the ways of writing a value that are served, by location.
+func styles(location string) []string {
+	if location == "query" {
+		return []string{"form", "spaceDelimited", "pipeDelimited", "deepObject"}
 	}
-	schema := maps.Clone(p.Schema.Root)
-	if p.Description != "" && schema["description"] == nil {
-		schema["description"] = plain(p.Description, maxDescription)
+	return []string{"simple"}
+}
+
+func (in *input) parameter(path string, p openapi.Parameter) error {
+	switch {
+	case !travels(p) && p.Required:
+		return fmt.Errorf("it needs %s %q, which an agent cannot send", p.In, clip(p.Name, maxEcho))
+	case !travels(p):
+		return nil
+	case !p.JSON && !slices.Contains(styles(p.In), p.Style):
+		return fmt.Errorf("parameter %s has style %q, which is not served", clip(p.Name, maxEcho), clip(p.Style, maxEcho))
+	case p.In == "header" && !httpguts.ValidHeaderFieldName(p.Name):
+		return fmt.Errorf("parameter %q cannot be the name of a header", clip(p.Name, maxEcho))
+	case p.In == "path" && !slices.Contains(templateNames(path), p.Name):
+		return fmt.Errorf("its path has no {%s}, which a parameter describes", clip(p.Name, maxEcho))
 	}
-	name, err := in.add(p.Name, p.In, schema, p.Schema.Definitions, p.Required)
+	name, err := in.add(p.Name, p.In, described(p.Schema.Root, p.Description), p.Schema.Definitions, p.Required)
 	if err != nil {
 		return err
 	}
@@ -99,108 +112,57 @@ func (in *input) parameter(p openapi.Parameter) error {
 	return nil
 }
 
-// body adds the members of an object to the arguments, and any other body as
-// one argument named body.
-func (in *input) body(b *openapi.Body) error {
-	root := b.Schema.Root
-	properties, mergeable := mergeable(b)
-	if !mergeable {
-		schema := maps.Clone(root)
-		if b.Description != "" && schema["description"] == nil {
-			schema["description"] = plain(b.Description, maxDescription)
-		}
-		name, err := in.add("body", "body", schema, b.Schema.Definitions, b.Required)
-		if err != nil {
-			return err
-		}
-		in.arguments = append(in.arguments, Argument{Name: name, In: "body"})
-		return nil
+// described returns schema with what its parameter or body says of itself,
+// which is closer to the call than what a shared schema says.
+func described(schema map[string]any, description string) map[string]any {
+	if description == "" {
+		return schema
 	}
-	var required []string
-	list, _ := root["required"].([]any)
-	for _, v := range list {
-		if s, ok := v.(string); ok {
-			required = append(required, s)
-		}
-	}
-	for _, member := range slices.Sorted(maps.Keys(properties)) {
-		schema, ok := properties[member].(map[string]any)
-		if !ok { // true or false
-			schema = map[string]any{}
-			if properties[member] == false {
-				continue
-			}
-		}
-		name, err := in.add(member, "body", schema, b.Schema.Definitions, b.Required && slices.Contains(required, member))
-		if err != nil {
-			return err
-		}
-		in.arguments = append(in.arguments, Argument{Name: name, In: "body", Field: member})
-	}
-	return nil
+	schema = maps.Clone(schema)
+	schema["description"] = description
+	return schema
 }
 
-// mergeable returns the properties of a body whose meaning survives being
-// spread among other arguments: an object that says nothing beyond what its
-// members are. Anything else (oneOf, minProperties, open maps, optional bodies
-// with required members) stays one argument, validated as it is.
-func mergeable(b *openapi.Body) (map[string]any, bool) {
-	types := b.Schema.Types()
-	properties, ok := b.Schema.Root["properties"].(map[string]any)
-	if !ok || len(properties) == 0 || len(types) != 1 || types[0] != "object" {
-		return nil, false
-	}
-	for keyword, v := range b.Schema.Root {
-		switch keyword {
-		case "type", "properties", "title", "description", "examples", "default", "deprecated":
-		case "required":
-			if !b.Required {
-				return nil, false
-			}
-		case "additionalProperties":
-			// false is what an input has anyway; true or absent promises nothing
-			// that an agent could know of, so unknown members are refused too.
-			if _, is := v.(bool); !is {
-				return nil, false
-			}
-		default:
-			return nil, false
-		}
-	}
-	return properties, true
-}
-
-// add puts an argument under a name that is free: its own, or with the
-// location behind it, since an id in the path and an id in the body are two.
+// add puts an argument under a name that is free: its own as far as models
+// accept it, or with the location behind it, since an id in the path and an id
+// in the body are two.
 func (in *input) add(field, location string, schema, definitions map[string]any, required bool) (string, error) {
-	name := field
-	if in.properties[name] != nil {
-		name = field + "_" + location
-	}
-	for i := 2; in.properties[name] != nil; i++ {
-		name = fmt.Sprintf("%s_%s_%d", field, location, i)
+	base := cmp.Or(fitName(field), location)
+	name := base
+	for i := 1; in.properties[name] != nil; i++ {
+		suffix := "_" + location
+		if i > 1 {
+			suffix = fmt.Sprintf("_%s_%d", location, i)
+		}
+		name = base[:min(len(base), maxName-len(suffix))] + suffix
 	}
 	in.properties[name] = schema
 	if required {
 		in.required = append(in.required, name)
 	}
-	for definition, content := range definitions {
-		if old, ok := in.definitions[definition]; ok {
+	return name, in.define(definitions)
+}
+
+// define adds definitions that schemas of the input refer to.
+func (in *input) define(definitions map[string]any) error {
+	for name, content := range definitions {
+		if old, ok := in.definitions[name]; ok {
 			a, errA := json.Marshal(old)
 			b, errB := json.Marshal(content)
 			if errA != nil || errB != nil || string(a) != string(b) {
-				return "", fmt.Errorf("two recursive schemas are both named %s", definition)
+				return fmt.Errorf("two recursive schemas are both named %s", clip(name, maxEcho))
 			}
 		}
-		in.definitions[definition] = content
+		in.definitions[name] = content
 	}
-	return name, nil
+	return nil
 }
 
 // schema returns the input schema; equal inputs give equal bytes, since
-// encoding/json sorts members.
+// encoding/json sorts members. Its top level has no allOf, anyOf, oneOf or
+// $ref, which some models refuse there.
 func (in *input) schema() (json.RawMessage, error) {
-	root := map[string]any{"type": "object", "properties": in.properties, "additionalProperties": false}
+	root := map[string]any{"type": "object", "properties": in.properties, "additionalProperties": in.additional}
 	if len(in.required) > 0 {
 		slices.Sort(in.required)
 		root["required"] = in.required
@@ -209,4 +171,21 @@ func (in *input) schema() (json.RawMessage, error) {
 		root["$defs"] = in.definitions
 	}
 	return encode(root)
+}
+
+// templateNames lists the names in braces of a path template.
+func templateNames(path string) []string {
+	var names []string
+	for {
+		_, after, ok := strings.Cut(path, "{")
+		if !ok {
+			return names
+		}
+		name, rest, ok := strings.Cut(after, "}")
+		if !ok {
+			return names
+		}
+		names = append(names, name)
+		path = rest
+	}
 }

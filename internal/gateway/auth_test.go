@@ -112,7 +112,12 @@ func TestMissingScope(t *testing.T) {
 			t.Errorf("%s calls %s: %d\n got %s\nwant %s", c.token, c.tool, rec.Code, rec.Header().Get("WWW-Authenticate"), want)
 		}
 	}
-	entries := w.audit.all()
+	w.as.add("machine", mcpURL+"/users", "users:read")["sub"] = "notebook" // client credentials
+	w.do(modern("machine", "tools/call", map[string]any{"name": "delete-user"}))
+	if e := w.audit.all()[3]; e.AccountID != "" || e.ClientID != "notebook" {
+		t.Errorf("audit of a client that acts for itself: %+v", e)
+	}
+	entries := w.audit.all()[:3]
 	if len(entries) != 3 || entries[0].Outcome != "denied" || entries[0].Tool != "update-user" || entries[0].ClientID != "notebook" {
 		t.Errorf("audit of denials: %+v", entries)
 	}

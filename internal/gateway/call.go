@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,8 +42,8 @@ func (c caller) limitKey() string {
 type toolCall struct {
 	caller caller
 	tool   *catalog.Tool
-	scopes []string       // of the token that the API gets: no more than this call needs
-	args   map[string]any // valid
+	scopes []string      // of the token that the API gets: no more than this call needs
+	req    *http.Request // to the API, complete but for the token
 }
 
 // call serves tools/call. Refusals come in this order: a tool that does not
@@ -67,7 +68,7 @@ func (e *endpoint) call(ctx context.Context, c caller, m *message) ([]byte, erro
 	}
 	if ok, wait := e.calls.Allow(c.limitKey()); !ok {
 		httpserver.Note(ctx, "refused", "too many calls")
-		return e.encode(m, failure("", "Too many calls in a short time. Wait %s before the next one.", wait.Round(time.Millisecond)))
+		return e.encode(m, failure("", "Too many calls in a short time. Wait %s before the next one.", wait.Truncate(time.Second)+time.Second))
 	}
 	entry := e.entry(ctx, c, tool, args)
 	granted, _ := oauth.ParseScope(c.Scope) // what cannot be read grants nothing
@@ -79,7 +80,13 @@ func (e *endpoint) call(ctx context.Context, c caller, m *message) ([]byte, erro
 	if err != nil {
 		return e.encode(m, failure("", "The arguments do not fit tool %s: %s", tool.Name, clean(err.Error())))
 	}
-	result, err := e.audited(ctx, entry, toolCall{c, tool, scopes, valid})
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	defer cancel()
+	req, err := tool.Request(ctx, e.api.URL, valid)
+	if err != nil {
+		return e.encode(m, failure("", "The arguments cannot be sent to %s: %s", e.api.Title, clean(err.Error())))
+	}
+	result, err := e.audited(ctx, entry, toolCall{c, tool, scopes, req})
 	if err != nil {
 		return nil, err
 	}
@@ -137,16 +144,23 @@ func (e *endpoint) audited(ctx context.Context, entry audit.Entry, c toolCall) (
 func (e *endpoint) entry(ctx context.Context, c caller, tool *catalog.Tool, args map[string]json.RawMessage) audit.Entry {
 	entry := audit.Entry{
 		ID: secret.ID(), Time: time.Now().UnixMilli(), Kind: audit.Call, Outcome: audit.Started,
-		AccountID: c.Sub, ClientID: c.ClientID, GrantID: c.GrantID,
-		API: e.api.Name, Tool: tool.Name, RequestID: httpserver.RequestID(ctx),
+		ClientID: c.ClientID, GrantID: c.GrantID, API: e.api.Name, Tool: tool.Name, RequestID: httpserver.RequestID(ctx),
 	}
-	names := slices.Sorted(maps.Keys(args))
+	if c.Sub != c.ClientID { // else the client acts for itself
+		entry.AccountID = c.Sub
+	}
 	mac := hmac.New(sha256.New, e.auditKey)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(args)) {
 		fmt.Fprintf(mac, "%d:%s%d:%s", len(name), name, len(args[name]), args[name])
 	}
+	var names []string
+	for _, a := range tool.Arguments { // other names are the client's words, and no call has them
+		if args[a.Name] != nil {
+			names = append(names, a.Name)
+		}
+	}
 	entry.Detail = map[string]string{
-		"arguments":      excerpt(strings.Join(names, " ")),
+		"arguments":      strings.Join(names, " "),
 		"arguments_hmac": base64.RawURLEncoding.EncodeToString(mac.Sum(nil)),
 	}
 	return entry

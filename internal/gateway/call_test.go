@@ -1,14 +1,9 @@
 package gateway_test
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -22,7 +17,7 @@ import (
 // the API gets a token made for it, never the client's.
 func TestCall(t *testing.T) {
 	w := newWorld(t, nil)
-	r := w.callTool("writer", "update-user", map[string]any{"id": "a/b", "name": "Grace", "notify": true})
+	r := w.callTool("writer", "update-user", map[string]any{"id": "a b?c", "name": "Grace", "notify": true})
 	if r.IsError || string(r.Data) != `{"id":"7","name":"Ada"}` || r.text() != "{\"id\":\"7\",\"name\":\"Ada\"}\n" {
 		t.Errorf("result %+v", r)
 	}
@@ -30,7 +25,7 @@ func TestCall(t *testing.T) {
 	if len(got) != 1 {
 		t.Fatalf("%d API requests; want 1", len(got))
 	}
-	if got[0].Method != "PATCH" || got[0].URL.String() != apiURL+"/users/a%2Fb?notify=true" || strings.TrimSpace(w.api.bodies[0]) != `{"name":"Grace"}` {
+	if got[0].Method != "PATCH" || got[0].URL.String() != apiURL+"/users/a%20b%3Fc?notify=true" || strings.TrimSpace(w.api.bodies[0]) != `{"name":"Grace"}` {
 		t.Errorf("%s %s %s", got[0].Method, got[0].URL, w.api.bodies[0])
 	}
 	if got[0].Header.Get("Authorization") != "Bearer exchanged-1" {
@@ -262,14 +257,18 @@ func TestArgumentsAreValidated(t *testing.T) {
 // Argument and header smuggling: what an argument holds stays where it belongs.
 func TestArgumentsStayInTheirPlace(t *testing.T) {
 	w := newWorld(t, nil)
-	w.callTool("writer", "fetch-user", map[string]any{"id": "../admin?x=1#y"})
-	if got := w.api.requests(); len(got) == 1 && got[0].URL.Path != "/users/../admin?x=1#y" || len(got) > 1 {
-		t.Errorf("path argument: %v", got[0].URL)
+	for id, path := range map[string]string{"..": "", ".": "", "../admin": "", "7/refunds": "", `7\admin`: "", "%2e%2e%2fadmin": "/users/%252e%252e%252fadmin", "7?x=1#y": "/users/7%3Fx=1%23y"} {
+		before := len(w.api.requests())
+		r := w.callTool("writer", "fetch-user", map[string]any{"id": id})
+		got := w.api.requests()[before:]
+		if path == "" && (len(got) != 0 || !r.IsError) || path != "" && (len(got) != 1 || got[0].URL.String() != apiURL+path) {
+			t.Errorf("path argument %q: %v, %+v", id, got, r)
+		}
 	}
 	for _, value := range []string{"a\r\nAuthorization: Bearer stolen", "a\nX: y", "a\x00"} {
-		before := len(w.api.requests())
+		before, exchanges := len(w.api.requests()), len(w.as.exchanged())
 		r := w.callTool("writer", "fetch-users", map[string]any{"X-Tenant": value})
-		if got := w.api.requests(); !r.IsError || len(got) != before {
+		if got := w.api.requests(); !r.IsError || len(got) != before || len(w.as.exchanged()) != exchanges {
 			t.Errorf("header argument %q: %+v, sent: %v", value, r, got[before:])
 		}
 	}
@@ -314,165 +313,4 @@ func TestRateLimit(t *testing.T) {
 			t.Errorf("a second later: %s", r.text())
 		}
 	})
-}
-
-// Issue 2: an API that is down, slow, or answers 500, HTML or 20 MB; and all
-// else that an API may do. Each is a result that says what happened and what
-// would help; nothing of the inside is passed on.
-func TestAPIMisbehaves(t *testing.T) {
-	const secret = "stack trace of 10.0.0.7"
-	text := func(status int, media, body string) http.HandlerFunc {
-		return func(rw http.ResponseWriter, _ *http.Request) {
-			rw.Header().Set("Content-Type", media)
-			rw.Header().Set("Set-Cookie", "session="+secret)
-			rw.Header().Set("Location", "https://internal.example/")
-			rw.WriteHeader(status)
-			_, _ = io.WriteString(rw, body)
-		}
-	}
-	for _, c := range []struct {
-		name, tool string
-		api        http.HandlerFunc
-		failed     bool
-		says       string
-		status     string // in the audit
-	}{
-		{"slow", "fetch-user", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, true, "did not answer within 30s", ""},
-		{"500", "fetch-user", text(500, "text/plain", secret), true, "500 Internal Server Error", "500"},
-		{"500 in JSON", "fetch-user", text(500, "application/json", `{"error":"`+secret+`"}`), true, "500 Internal Server Error", "500"},
-		{"503 problem", "fetch-user", text(503, "application/problem+json", `{"title":"Closed","detail":"open at nine"}`), true, "Closed. open at nine", "503"},
-		{"502 HTML", "fetch-user", text(502, "text/html", "<h1>"+secret), true, "502 Bad Gateway", "502"},
-		{"200 HTML", "fetch-user", text(200, "text/html", "<h1>"+secret), true, "where JSON was expected", "200"},
-		{"20 MB", "fetch-user", text(200, "application/json", `"`+strings.Repeat("x", 20<<20)+`"`), true, "more than 4 MB", "200"},
-		{"20 MB of 500", "fetch-user", text(500, "application/json", `"`+strings.Repeat("x", 20<<20)+`"`), true, "500", "500"},
-		{"broken JSON", "fetch-user", text(200, "application/json", `{"id":`), true, "calls JSON but is not", "200"},
-		{"deeply nested JSON", "fetch-report", text(200, "application/json", strings.Repeat("[", 100000)+strings.Repeat("]", 100000)), true, "calls JSON but is not", "200"},
-		{"unnamed type", "fetch-user", text(200, "", `{"id":"7"}`), true, "", "200"},
-		{"404 problem", "fetch-user", text(404, "application/problem+json", `{"title":"No such customer","detail":"There is no customer 7.","instance":"`+secret+`"}`), true, "No such customer. There is no customer 7.", "404"},
-		{"403 problem", "fetch-user", text(403, "application/problem+json", `{"title":"Agents may not"}`), true, "Agents may not", "403"},
-		{"400 JSON", "fetch-user", text(400, "application/json", `{"message":"id must be even"}`), true, "id must be even", "400"},
-		{"409 text", "fetch-user", text(409, "text/plain", secret), true, "409 Conflict", "409"},
-		{"429", "fetch-user", text(429, "text/plain", ""), true, "Wait before", "429"},
-		{"redirect", "fetch-user", text(302, "text/plain", ""), true, "not followed", "302"},
-		{"control characters in a problem", "fetch-user", text(404, "application/problem+json", `{"title":"a\u001b[31mb\u0007"}`), true, "a[31mb", "404"},
-		{"empty though it promised data", "fetch-user", text(200, "application/json", ""), true, "sent no data", "200"},
-		{"empty and promised nothing", "delete-user", text(204, "", ""), false, "did it (204 No Content)", "204"},
-		{"answer off its schema", "fetch-user", text(200, "application/json", `{"id":7}`), true, `{"id":7}`, "200"},
-		{"array", "fetch-report", text(200, "application/json", `[1,2]`), false, "[1,2]", "200"},
-		{"text", "fetch-report", text(200, "text/csv", "a,b\n1,2\n"), false, "a,b\n1,2\n", "200"},
-		{"binary", "fetch-report", text(200, "application/pdf", "%PDF"+secret), true, "application/pdf", "200"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, nil)
-				w.api.handler = c.api
-				rec := w.do(modern("writer", "tools/call", map[string]any{"name": c.tool, "arguments": map[string]any{"id": "7"}}))
-				r := w.result(rec)
-				if r.IsError != c.failed || !strings.Contains(r.text(), c.says) {
-					t.Errorf("isError %t: %.300q; want %t, %q", r.IsError, r.text(), c.failed, c.says)
-				}
-				if bytes.Contains(rec.Body.Bytes(), []byte(secret)) || rec.Header().Get("Set-Cookie") != "" || rec.Header().Get("Location") != "" {
-					t.Errorf("the inside of the API shows: %.300s %v", rec.Body, rec.Header())
-				}
-				if rec.Body.Len() > 10_000 {
-					t.Errorf("an answer of %d bytes", rec.Body.Len())
-				}
-				e := w.audit.all()[0]
-				if want := map[bool]string{true: "failed", false: "done"}[c.failed]; string(e.Outcome) != want || e.Detail["status"] != c.status || c.failed && e.Reason == "" {
-					t.Errorf("audit %+v; want %s, %s", e, want, c.status)
-				}
-			})
-		})
-	}
-}
-
-func TestAPIDown(t *testing.T) {
-	w := newWorld(t, func(s *gateway.Server) { delete(s.Client.Transport.(hosts), "api.example.com") })
-	r := w.callTool("reader", "fetch-users", nil)
-	if !r.IsError || !strings.Contains(r.text(), "Customer API cannot be reached") || strings.Contains(r.text(), "dial") {
-		t.Errorf("%+v", r)
-	}
-	if e := w.audit.all()[0]; e.Outcome != "failed" {
-		t.Errorf("audit %+v", e)
-	}
-}
-
-// An answer that ends early, over a real connection.
-func TestAPIBreaksOff(t *testing.T) {
-	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
-		rw.Header().Set("Content-Type", "application/json")
-		rw.Header().Set("Content-Length", "1000")
-		_, _ = io.WriteString(rw, `{"id":`)
-	}))
-	defer api.Close()
-	w := newWorld(t, func(s *gateway.Server) {
-		inner := s.Client.Transport
-		s.Client = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-			if r.URL.Host != "api.example.com" {
-				return inner.RoundTrip(r)
-			}
-			r.URL.Scheme, r.URL.Host = "http", strings.TrimPrefix(api.URL, "http://")
-			return http.DefaultTransport.RoundTrip(r)
-		})}
-	})
-	if r := w.callTool("reader", "fetch-users", nil); !r.IsError || !strings.Contains(r.text(), "did not finish") {
-		t.Errorf("%+v", r)
-	}
-}
-
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-// R-RS-39: a modern client that leaves cancels its call; an older one does
-// not. What happened is recorded either way.
-func TestCancellation(t *testing.T) {
-	for name, q := range map[string]request{
-		"2026-07-28": modern("reader", "tools/call", map[string]any{"name": "fetch-users"}),
-		"2025-11-25": legacy("reader", "2025-11-25", "tools/call", map[string]any{"name": "fetch-users"}),
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, nil)
-				var cancelled bool
-				w.api.handler = func(rw http.ResponseWriter, r *http.Request) {
-					select {
-					case <-r.Context().Done():
-						cancelled = true
-					case <-time.After(10 * time.Second):
-						writeJSON(rw, 200, map[string]any{"items": []any{}})
-					}
-				}
-				ctx, cancel := context.WithCancel(t.Context())
-				go func() {
-					time.Sleep(time.Second)
-					cancel()
-				}()
-				serve(w, q.build(ctx))
-				synctest.Wait()
-				if cancelled != (name == "2026-07-28") {
-					t.Errorf("cancelled: %t", cancelled)
-				}
-				if e := w.audit.all()[0]; e.Outcome == "started" {
-					t.Errorf("audit %+v", e)
-				}
-			})
-		})
-	}
-}
-
-// The result is the API's answer, nothing lost on the way: numbers beyond
-// float64, order, characters that HTML escapes.
-func TestDataIsKept(t *testing.T) {
-	w := newWorld(t, nil)
-	const data = `{"z":12345678901234567890.123456789,"a":"<&>\u2028é","n":null}`
-	w.api.handler = func(rw http.ResponseWriter, _ *http.Request) {
-		rw.Header().Set("Content-Type", "application/vnd.x+json; charset=utf-8")
-		_, _ = io.WriteString(rw, data)
-	}
-	r := w.callTool("reader", "fetch-report", nil)
-	var kept bytes.Buffer
-	if err := json.Compact(&kept, r.Data); err != nil || kept.String() != data || r.text() != data {
-		t.Errorf("structured %s\ntext %s\nwant %s", r.Data, r.text(), data)
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"gatehouse/internal/catalog"
 	"gatehouse/internal/httpserver"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/resource"
@@ -15,13 +16,11 @@ import (
 // is resource.ErrInvalid if the caller's token turned out to be dead;
 // everything else that can go wrong is a tool result.
 func (e *endpoint) perform(ctx context.Context, c toolCall) (toolResult, error) {
-	ctx, cancel := context.WithTimeout(ctx, e.timeout)
-	defer cancel()
 	token, kept, err := e.exchanger.token(ctx, c.caller.token, e.api.Audience, c.scopes)
 	if err != nil {
 		return e.noToken(ctx, c, err)
 	}
-	result := e.forward(ctx, c, token)
+	result := e.forward(ctx, c.tool, c.req, token)
 	if result.status == http.StatusUnauthorized && kept {
 		// A kept token may have been overtaken, by a change of keys for
 		// example. The API did nothing, so trying once more is safe.
@@ -29,18 +28,14 @@ func (e *endpoint) perform(ctx context.Context, c toolCall) (toolResult, error) 
 		if token, _, err = e.exchanger.token(ctx, c.caller.token, e.api.Audience, c.scopes); err != nil {
 			return e.noToken(ctx, c, err)
 		}
-		result = e.forward(ctx, c, token)
+		result = e.forward(ctx, c.tool, repeat(c.req), token)
 	}
 	return result, nil
 }
 
 // forward sends one request to the API. Of the client's own request nothing
 // goes along but the arguments, serialised anew (R-RS-8, security.md 13).
-func (e *endpoint) forward(ctx context.Context, c toolCall, token string) toolResult {
-	req, err := c.tool.Request(ctx, e.api.URL, c.args)
-	if err != nil {
-		return failure("the arguments cannot be sent", "The arguments cannot be sent to %s: %s", e.api.Title, clean(err.Error()))
-	}
+func (e *endpoint) forward(ctx context.Context, tool *catalog.Tool, req *http.Request, token string) toolResult {
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Accept", "application/json, application/problem+json")
 	req.Header.Set("User-Agent", "gatehouse")
@@ -50,7 +45,16 @@ func (e *endpoint) forward(ctx context.Context, c toolCall, token string) toolRe
 		return e.unreachable(ctx, err)
 	}
 	defer resp.Body.Close()
-	return readResponse(e.api.Title, c.tool, resp)
+	return readResponse(e.api.Title, tool, resp)
+}
+
+// repeat returns a request like req, whose body is spent.
+func repeat(req *http.Request) *http.Request {
+	again := req.Clone(req.Context())
+	if req.GetBody != nil {
+		again.Body, _ = req.GetBody() // of a body in memory, which cannot fail
+	}
+	return again
 }
 
 // noToken is what becomes of a call for which no token could be had.

@@ -65,9 +65,8 @@ func serialise(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// listTools makes the result of tools/list: every tool of the API in the
-// catalog's order, which does not change (R-RS-34). c and meta are nil before
-// 2026-07-28.
+// listTools makes the result of tools/list: every tool of the API, in the
+// catalog's order, by name (R-RS-34). c and meta are nil before 2026-07-28.
 func listTools(api *catalog.API, c *caching, meta json.RawMessage) ([]byte, error) {
 	views := make([]toolView, 0, len(api.Tools))
 	for _, t := range api.Tools {

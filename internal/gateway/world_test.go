@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -37,6 +38,7 @@ type world struct {
 	as      *fakeAS
 	api     *fakeAPI
 	audit   *auditLog
+	log     *bytes.Buffer // the request events
 }
 
 func newWorld(t testing.TB, change func(*gateway.Server)) *world {
@@ -53,7 +55,7 @@ func newWorld(t testing.TB, change func(*gateway.Server)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, as: newFakeAS(t, keys), api: &fakeAPI{}, audit: &auditLog{}}
+	w := &world{t: t, as: newFakeAS(t, keys), api: &fakeAPI{}, audit: &auditLog{}, log: &bytes.Buffer{}}
 	w.gateway = gateway.Server{
 		URL: mcpURL, Version: "1.2.3", Issuer: loginURL, TokenEndpoint: loginURL + "/token", IntrospectionEndpoint: loginURL + "/introspect",
 		ClientID: "gateway", Signer: signer, Client: &http.Client{Transport: hosts{"login.example.com": w.as, "api.example.com": w.api}},
@@ -67,7 +69,7 @@ func newWorld(t testing.TB, change func(*gateway.Server)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.handler = &httpserver.Server{Hosts: map[string]http.Handler{"mcp.example.com": h}}
+	w.handler = &httpserver.Server{Hosts: map[string]http.Handler{"mcp.example.com": h}, Log: slog.New(slog.NewTextHandler(w.log, nil))}
 	return w
 }
 
@@ -229,6 +231,7 @@ func (a *fakeAPI) requests() []*http.Request {
 type auditLog struct {
 	mu                sync.Mutex
 	entries           []audit.Entry
+	place             map[string]int // of an entry, by its identifier
 	appends, enqueues int
 	err               error
 }
@@ -239,6 +242,10 @@ func (l *auditLog) Append(_ context.Context, e audit.Entry) error {
 	if l.err != nil {
 		return l.err
 	}
+	if l.place == nil {
+		l.place = map[string]int{}
+	}
+	l.place[e.ID] = len(l.entries)
 	l.appends++
 	l.entries = append(l.entries, e)
 	return nil
@@ -258,13 +265,13 @@ func (l *auditLog) Enqueue(ctx context.Context, e audit.Entry) error {
 func (l *auditLog) Finish(_ context.Context, id string, o audit.Outcome, reason string, detail map[string]string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i := range l.entries {
-		if e := &l.entries[i]; e.ID == id {
-			e.Outcome, e.Reason, e.Detail = o, reason, maps.Clone(detail)
-			return nil
-		}
+	i, ok := l.place[id]
+	if !ok {
+		return fmt.Errorf("no entry %s", id)
 	}
-	return fmt.Errorf("no entry %s", id)
+	e := &l.entries[i]
+	e.Outcome, e.Reason, e.Detail = o, reason, maps.Clone(detail)
+	return nil
 }
 
 func (l *auditLog) Recent(context.Context, int) ([]audit.Entry, error) { return l.all(), nil }

@@ -11,8 +11,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Limits of a document.
@@ -21,8 +23,11 @@ const (
 	maxNodes      = 500_000 // values, aliases expanded
 	maxDepth      = 200     // of nested values
 	maxOperations = 2000
-	maxSchema     = 20_000 // values of one resolved schema
-	maxReferences = 50     // that lead from one to the next
+	maxSchema     = 20_000 // parts of one resolved schema
+	maxResponse   = 5_000  // parts of the schema of an answer
+	maxResolved   = 1 << 20
+	maxReferences = 50 // that lead from one to the next
+	maxText       = 2000
 )
 
 // ErrDocument is in the chain of every error of Load.
@@ -41,9 +46,12 @@ type Operation struct {
 	Path        string // template: /users/{id}
 	Summary     string
 	Description string
+	Deprecated  bool
 	Parameters  []Parameter // the path's and its own, in the order written
 	Body        *Body       // nil if it takes none
-	Response    *Schema     // of the first 2xx answer in JSON; nil if there is none
+	// Response is what every 2xx answer is. It is nil where they differ, where
+	// one has no JSON, and where the schema is too large to be of use.
+	Response *Schema
 	// Security are the scopes it needs, as alternatives of sets: its own
 	// requirements or else the document's. Alternatives that name no scope are
 	// left out, so it is empty where nothing names any.
@@ -90,7 +98,7 @@ func Load(data []byte) (*Document, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDocument, err)
 	}
-	version, _ := root["openapi"].(string)
+	version := version(root["openapi"])
 	switch {
 	case strings.HasPrefix(version, "3.0"), strings.HasPrefix(version, "3.1"):
 	case root["swagger"] != nil:
@@ -102,19 +110,19 @@ func Load(data []byte) (*Document, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: paths: is missing or no object", ErrDocument)
 	}
-	r := &reader{root: root, old: strings.HasPrefix(version, "3.0")}
+	r := &reader{root: root, old: strings.HasPrefix(version, "3.0"), left: maxResolved}
 	d := &Document{}
 	if info, ok := root["info"].(map[string]any); ok {
-		d.Title, _ = info["title"].(string)
+		d.Title = text(info, "title")
 	}
-	for path, item := range paths {
+	for _, path := range slices.Sorted(maps.Keys(paths)) {
 		if !strings.HasPrefix(path, "/") {
 			if strings.HasPrefix(path, "x-") {
 				continue
 			}
 			return nil, fmt.Errorf("%w: paths: %.60q does not begin with a slash", ErrDocument, path)
 		}
-		operations, err := r.pathItem(path, item)
+		operations, err := r.pathItem(path, paths[path])
 		if err != nil {
 			return nil, fmt.Errorf("%w: paths: %s: %w", ErrDocument, path, err)
 		}
@@ -129,14 +137,30 @@ func Load(data []byte) (*Document, error) {
 	return d, nil
 }
 
-// MarshalJSON puts the definitions where the root refers to them.
-func (s *Schema) MarshalJSON() ([]byte, error) {
-	if len(s.Definitions) == 0 {
-		return json.Marshal(s.Root)
+// version reads the openapi member, which an unquoted 3.1 makes a number.
+func version(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case json.Number:
+		return v.String()
 	}
-	all := map[string]any{"$defs": s.Definitions}
-	for k, v := range s.Root {
-		all[k] = v
+	return ""
+}
+
+// text reads a member that people or models read: without control and
+// invisible characters, in which instructions to a model can hide, and of
+// bounded length.
+func text(o map[string]any, name string) string {
+	s, _ := o[name].(string)
+	s = strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs) && r != '\n' && r != '\t' {
+			return -1
+		}
+		return r
+	}, strings.TrimSpace(s))
+	if runes := []rune(s); len(runes) > maxText {
+		return string(runes[:maxText-1]) + "…"
 	}
-	return json.Marshal(all)
+	return s
 }

@@ -1,8 +1,10 @@
 package openapi
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +14,7 @@ import (
 type reader struct {
 	root map[string]any
 	old  bool // OpenAPI 3.0
+	left int  // parts of schemas that may still be resolved
 }
 
 var methods = []string{"get", "put", "post", "delete", "options", "head", "patch", "trace"}
@@ -32,23 +35,32 @@ func (r *reader) pathItem(path string, v any) ([]Operation, error) {
 		}
 		op := Operation{
 			ID: text(o, "operationId"), Method: strings.ToUpper(method), Path: path,
-			Summary: text(o, "summary"), Description: text(o, "description"),
+			Summary: text(o, "summary"), Description: text(o, "description"), Deprecated: o["deprecated"] == true,
 		}
-		if op.Security, err = r.security(o); err != nil {
-			return nil, fmt.Errorf("%s: %w", method, err)
-		}
-		if err := r.fill(&op, item, o); err != nil {
-			op = Operation{ID: op.ID, Method: op.Method, Path: path, Summary: op.Summary, Description: op.Description, Security: op.Security, Problem: err.Error()}
+		usable := op
+		if err := r.fill(&usable, item, o); err != nil {
+			if r.left < 0 {
+				return nil, fmt.Errorf("%s: %w", method, err)
+			}
+			op.Problem = err.Error()
+		} else {
+			op = usable
 		}
 		operations = append(operations, op)
 	}
 	return operations, nil
 }
 
-// fill reads what has schemas; its errors concern this operation alone.
-func (r *reader) fill(op *Operation, item, o map[string]any) error {
+// fill reads what can be wrong; its errors concern this operation alone.
+func (r *reader) fill(op *Operation, item, o map[string]any) (err error) {
+	if op.Security, err = r.security(o); err != nil {
+		return fmt.Errorf("security: %w", err)
+	}
 	for _, v := range []any{item["parameters"], o["parameters"]} {
-		list, _ := v.([]any)
+		list, ok := v.([]any)
+		if !ok && v != nil {
+			return fmt.Errorf("parameters: is no list")
+		}
 		for i, p := range list {
 			parameter, err := r.parameter(p)
 			if err != nil {
@@ -62,7 +74,6 @@ func (r *reader) fill(op *Operation, item, o map[string]any) error {
 			}
 		}
 	}
-	var err error
 	if op.Body, err = r.body(o["requestBody"]); err != nil {
 		return fmt.Errorf("request body: %w", err)
 	}
@@ -77,7 +88,10 @@ func (r *reader) parameter(v any) (Parameter, error) {
 	if err != nil {
 		return Parameter{}, err
 	}
-	p := Parameter{Name: text(o, "name"), In: text(o, "in"), Description: text(o, "description"), Style: text(o, "style")}
+	p := Parameter{Description: text(o, "description")}
+	p.Name, _ = o["name"].(string)
+	p.In, _ = o["in"].(string)
+	p.Style, _ = o["style"].(string)
 	if p.Name == "" {
 		return Parameter{}, fmt.Errorf("name: is missing")
 	}
@@ -108,7 +122,7 @@ func (r *reader) parameter(v any) (Parameter, error) {
 	if schema == nil {
 		schema = map[string]any{}
 	}
-	p.Schema, err = r.schema(schema, request)
+	p.Schema, err = r.schema(schema, request, maxSchema)
 	if err != nil {
 		return Parameter{}, fmt.Errorf("%s: %w", p.Name, err)
 	}
@@ -137,13 +151,14 @@ func (r *reader) body(v any) (*Body, error) {
 	if schema == nil {
 		schema = map[string]any{}
 	}
-	b.Schema, err = r.schema(schema, request)
+	b.Schema, err = r.schema(schema, request, maxSchema)
 	return b, err
 }
 
-// response returns the schema of the first JSON answer among the 2xx.
+// response returns the schema that all 2xx answers share, if any.
 func (r *reader) response(v any) (*Schema, error) {
 	responses, _ := v.(map[string]any)
+	var schemas []any
 	for _, code := range slices.Sorted(maps.Keys(responses)) {
 		n, err := strconv.Atoi(code)
 		if (err != nil || n < 200 || n > 299) && !strings.EqualFold(code, "2XX") {
@@ -154,11 +169,25 @@ func (r *reader) response(v any) (*Schema, error) {
 			return nil, fmt.Errorf("%s: %w", code, err)
 		}
 		content, _ := o["content"].(map[string]any)
-		if _, media, ok := jsonContent(content); ok && media["schema"] != nil {
-			return r.schema(media["schema"], response)
+		_, media, ok := jsonContent(content)
+		if !ok || media["schema"] == nil {
+			return nil, nil
+		}
+		schemas = append(schemas, media["schema"])
+	}
+	for _, schema := range schemas {
+		if !reflect.DeepEqual(schema, schemas[0]) {
+			return nil, nil
 		}
 	}
-	return nil, nil
+	if len(schemas) == 0 {
+		return nil, nil
+	}
+	schema, err := r.schema(schemas[0], response, maxResponse)
+	if errors.Is(err, errSize) && r.left >= 0 {
+		return nil, nil
+	}
+	return schema, err
 }
 
 // jsonContent finds the JSON form among media types.
@@ -181,33 +210,33 @@ func jsonContent(content map[string]any) (string, map[string]any, bool) {
 // security returns the scopes of an operation's requirements, else of the
 // document's. Each scheme's list counts: since 3.1 every scheme may name roles.
 func (r *reader) security(o map[string]any) ([][]string, error) {
-	v, own := o["security"]
-	if !own {
-		v = r.root["security"]
+	v, given := o["security"]
+	if !given {
+		v, given = r.root["security"]
 	}
-	if v == nil {
+	if !given {
 		return nil, nil
 	}
 	list, ok := v.([]any)
 	if !ok {
-		return nil, fmt.Errorf("security: is no list")
+		return nil, fmt.Errorf("is no list")
 	}
 	var alternatives [][]string
 	for _, item := range list {
 		requirement, ok := item.(map[string]any)
 		if !ok {
-			return nil, fmt.Errorf("security: a requirement is no object")
+			return nil, fmt.Errorf("a requirement is no object")
 		}
 		var set []string
 		for _, scheme := range slices.Sorted(maps.Keys(requirement)) {
 			scopes, ok := requirement[scheme].([]any)
 			if !ok && requirement[scheme] != nil {
-				return nil, fmt.Errorf("security: %s: is no list of scopes", scheme)
+				return nil, fmt.Errorf("%s: is no list of scopes", scheme)
 			}
 			for _, scope := range scopes {
 				s, ok := scope.(string)
-				if !ok || s == "" {
-					return nil, fmt.Errorf("security: %s: a scope is no text", scheme)
+				if !ok || !scopeToken(s) {
+					return nil, fmt.Errorf("%s: %.60q cannot be a scope (RFC 6749 section 3.3)", scheme, fmt.Sprint(scope))
 				}
 				if !slices.Contains(set, s) {
 					set = append(set, s)
@@ -240,9 +269,9 @@ func (r *reader) object(v any) (map[string]any, error) {
 	return nil, fmt.Errorf("its references lead in a circle")
 }
 
-func text(o map[string]any, name string) string {
-	s, _ := o[name].(string)
-	return strings.TrimSpace(s)
+// scopeToken is RFC 6749 §3.3: 1*( %x21 / %x23-5B / %x5D-7E ).
+func scopeToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= 0x20 || r > 0x7e || r == '"' || r == '\\' })
 }
 
 func orElse(s, other string) string {

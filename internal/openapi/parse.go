@@ -14,6 +14,18 @@ import (
 // of decoding into Go values, because a date must stay the text that it was,
 // a response code the name 200, and aliases must not multiply without bound.
 func parse(data []byte) (map[string]any, error) {
+	// The YAML reader keeps some 200 bytes for each value and has no bound of
+	// its own, so first count whatever can stand before one.
+	separators := 0
+	for _, c := range data {
+		switch c {
+		case ',', ':', '-', '[', '{', '\n':
+			separators++
+		}
+	}
+	if separators > 3*maxNodes {
+		return nil, fmt.Errorf("it has more than %d values", maxNodes)
+	}
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
 		return nil, fmt.Errorf("it is neither YAML nor JSON: %w", err)

@@ -1,7 +1,7 @@
 package openapi
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -19,11 +19,20 @@ const (
 	response
 )
 
+// errSize is in the chain of errors about schemas that are too large.
+var errSize = errors.New("cut the document down to what agents need")
+
 // schema resolves a schema into JSON Schema 2020-12 without references, except
 // where it contains itself: those parts become definitions.
-func (r *reader) schema(v any, m mode) (*Schema, error) {
-	c := &converter{reader: r, mode: m, left: maxSchema, definitions: map[string]any{}, names: map[string]string{}}
+func (r *reader) schema(v any, m mode, limit int) (*Schema, error) {
+	c := &converter{reader: r, mode: m, limit: limit, definitions: map[string]any{}, names: map[string]string{}}
 	root, err := c.convert(v, nil, 0)
+	if r.left -= c.parts; r.left < 0 {
+		return nil, fmt.Errorf("all schemas together have more than %d parts once references are resolved: %w", maxResolved, errSize)
+	}
+	if err == nil && c.parts > c.limit {
+		err = c.tooLarge()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +49,8 @@ func (r *reader) schema(v any, m mode) (*Schema, error) {
 type converter struct {
 	*reader
 	mode        mode
-	left        int
+	parts       int // so far, at most limit
+	limit       int
 	definitions map[string]any
 	names       map[string]string // reference → name of its definition
 }
@@ -49,9 +59,9 @@ type converter struct {
 // schemas. Everything else belongs to OpenAPI or changes what references mean,
 // and is left out.
 var (
-	plainKeywords = words(`type enum const title description default format multipleOf maximum exclusiveMaximum minimum
+	plainKeywords = words(`type enum const default format multipleOf maximum exclusiveMaximum minimum
 		exclusiveMinimum maxLength minLength pattern maxItems minItems uniqueItems maxContains minContains maxProperties
-		minProperties required dependentRequired deprecated examples contentMediaType contentEncoding`)
+		minProperties required dependentRequired deprecated contentMediaType contentEncoding`)
 	schemaKeywords = words(`not items additionalProperties contains propertyNames if then else unevaluatedItems unevaluatedProperties`)
 	listKeywords   = words(`allOf anyOf oneOf prefixItems`)
 	mapKeywords    = words(`properties patternProperties dependentSchemas`)
@@ -69,8 +79,8 @@ func words(s string) map[string]bool {
 
 // convert resolves one schema; stack are the references that it is inside of.
 func (c *converter) convert(v any, stack []string, depth int) (any, error) {
-	if c.left--; c.left < 0 {
-		return nil, fmt.Errorf("its schema has more than %d parts once references are resolved", maxSchema)
+	if c.parts++; c.parts > c.limit {
+		return nil, c.tooLarge()
 	}
 	if depth > maxDepth {
 		return nil, fmt.Errorf("its schema is nested more than %d deep", maxDepth)
@@ -88,11 +98,23 @@ func (c *converter) convert(v any, stack []string, depth int) (any, error) {
 	return c.keywords(s, stack, depth)
 }
 
+func (c *converter) tooLarge() error {
+	return fmt.Errorf("its schema has more than %d parts once references are resolved: %w", c.limit, errSize)
+}
+
 func (c *converter) keywords(s map[string]any, stack []string, depth int) (map[string]any, error) {
 	out := map[string]any{}
 	for _, name := range slices.Sorted(maps.Keys(s)) {
 		var err error
 		switch {
+		case name == "title" || name == "description":
+			if s := text(s, name); s != "" {
+				out[name] = s
+			}
+		case name == "examples":
+			if list, ok := s[name].([]any); ok {
+				out[name] = list
+			}
 		case plainKeywords[name]:
 			out[name] = s[name]
 		case schemaKeywords[name]:
@@ -109,10 +131,10 @@ func (c *converter) keywords(s map[string]any, stack []string, depth int) (map[s
 	if example, ok := s["example"]; ok && out["examples"] == nil {
 		out["examples"] = []any{example}
 	}
+	strip(out, c.hidden(s, 0))
 	if c.old {
-		modernise(out, s)
+		return modernise(out, s), nil
 	}
-	c.direct(out, s)
 	return out, nil
 }
 
@@ -202,39 +224,83 @@ func (c *converter) recursive(ref string, target any, depth int) (any, error) {
 	return map[string]any{"$ref": "#/$defs/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)}, nil
 }
 
-// direct leaves out what does not travel in this direction.
-func (c *converter) direct(out, s map[string]any) {
-	properties, _ := out["properties"].(map[string]any)
-	original, _ := s["properties"].(map[string]any)
+// hidden names the members of s, and of what it combines, that do not travel
+// in this direction.
+func (c *converter) hidden(s map[string]any, depth int) []string {
+	if c.parts++; c.parts > c.limit || depth > maxReferences {
+		return nil // conversion fails before long
+	}
+	var names []string
+	properties, _ := s["properties"].(map[string]any)
+	for name, member := range properties {
+		if c.flagged(member) {
+			names = append(names, name)
+		}
+	}
+	combined, _ := s["allOf"].([]any)
+	for _, part := range combined {
+		if o, err := c.object(part); err == nil {
+			names = append(names, c.hidden(o, depth+1)...)
+		}
+	}
+	return names
+}
+
+// flagged reports whether a member, or what it refers to, is marked as one
+// that does not travel in this direction.
+func (c *converter) flagged(member any) bool {
 	flag := "readOnly"
 	if c.mode == response {
 		flag = "writeOnly"
 	}
-	for name, member := range original {
-		o, err := c.object(member)
-		if err != nil || o[flag] != true {
-			continue
+	for range maxReferences {
+		o, ok := member.(map[string]any)
+		if !ok {
+			return false
 		}
+		if o[flag] == true {
+			return true
+		}
+		ref, ok := o["$ref"].(string)
+		if !ok {
+			return false
+		}
+		var err error
+		if member, err = c.resolve(ref); err != nil {
+			return false
+		}
+	}
+	return false
+}
+
+// strip leaves members out, and out of what is required.
+func strip(out map[string]any, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	properties, _ := out["properties"].(map[string]any)
+	for _, name := range names {
 		delete(properties, name)
-		if required, ok := out["required"].([]any); ok {
-			required = slices.DeleteFunc(slices.Clone(required), func(v any) bool { return v == name })
-			if out["required"] = required; len(required) == 0 {
-				delete(out, "required")
-			}
+	}
+	if required, ok := out["required"].([]any); ok {
+		required = slices.DeleteFunc(slices.Clone(required), func(v any) bool {
+			name, ok := v.(string)
+			return ok && slices.Contains(names, name)
+		})
+		if out["required"] = required; len(required) == 0 {
+			delete(out, "required")
+		}
+	}
+	combined, _ := out["allOf"].([]any)
+	for _, part := range combined {
+		if o, ok := part.(map[string]any); ok {
+			strip(o, names)
 		}
 	}
 }
 
 // modernise turns what only OpenAPI 3.0 has into JSON Schema 2020-12.
-func modernise(out, s map[string]any) {
-	if s["nullable"] == true {
-		if kind, ok := out["type"].(string); ok {
-			out["type"] = []any{kind, "null"}
-		}
-		if values, ok := out["enum"].([]any); ok && !slices.Contains(values, nil) {
-			out["enum"] = append(slices.Clone(values), nil)
-		}
-	}
+func modernise(out, s map[string]any) map[string]any {
 	for exclusive, bound := range map[string]string{"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"} {
 		flag, ok := out[exclusive].(bool)
 		if !ok {
@@ -246,6 +312,24 @@ func modernise(out, s map[string]any) {
 			delete(out, bound)
 		}
 	}
+	if s["nullable"] != true {
+		return out
+	}
+	if values, ok := out["enum"].([]any); ok && !slices.Contains(values, nil) {
+		out["enum"] = append(slices.Clone(values), nil)
+	}
+	if kind, ok := out["type"].(string); ok {
+		out["type"] = []any{kind, "null"}
+		return out
+	}
+	// 3.0.3 gives nullable a meaning only beside type, but generators write it
+	// beside allOf, and mean it.
+	for name := range listKeywords {
+		if out[name] != nil {
+			return map[string]any{"anyOf": []any{out, map[string]any{"type": "null"}}}
+		}
+	}
+	return out
 }
 
 // resolve finds what a reference means inside of the document (RFC 6901).
@@ -297,11 +381,11 @@ func (s *Schema) Types() []string {
 	return nil
 }
 
-// String is the schema as JSON, for errors and tests.
-func (s *Schema) String() string {
-	b, err := json.Marshal(s)
-	if err != nil {
-		return err.Error()
+// Object returns the whole schema, definitions included, as one object.
+func (s *Schema) Object() map[string]any {
+	all := maps.Clone(s.Root)
+	if len(s.Definitions) > 0 {
+		all["$defs"] = s.Definitions
 	}
-	return string(b)
+	return all
 }

@@ -6,8 +6,11 @@ import (
 	"gatehouse/internal/oauth"
 )
 
-// maxRecent bounds one generation of recent answers.
-const maxRecent = 10_000
+// Answers that one generation of a cache holds.
+const (
+	maxGood = 10_000
+	maxBad  = 2_000
+)
 
 // answer is what the authorization server said of a token: the zero
 // Introspection if that the token is not active.
@@ -32,9 +35,9 @@ func (c *recent) get(k key, now time.Time) (answer, bool) {
 	return a, ok && now.Sub(a.asked) < Freshness
 }
 
-func (c *recent) put(k key, a answer) {
+func (c *recent) put(k key, a answer, limit int) {
 	now := time.Now()
-	if len(c.young) >= maxRecent || c.young == nil || now.Sub(c.since) >= Freshness {
+	if len(c.young) >= limit || c.young == nil || now.Sub(c.since) >= Freshness {
 		c.young, c.old, c.since = make(map[key]answer), c.young, now
 	}
 	c.young[k] = a

@@ -134,9 +134,9 @@ func (i *Introspector) land(k key, f *flight) {
 		switch {
 		case f.err != nil: // not kept: the next request tries again
 		case f.token.Active:
-			i.good.put(k, f.answer)
+			i.good.put(k, f.answer, maxGood)
 		default:
-			i.bad.put(k, f.answer)
+			i.bad.put(k, f.answer, maxBad)
 		}
 	}
 	i.mu.Unlock()

@@ -106,7 +106,7 @@ func (d *DB) do(ctx context.Context, what string, s step) error {
 // COMMITTED: a conditional statement that waited for another transaction looks
 // at the row again, so that only one of two can win.
 func (d *DB) transact(ctx context.Context, s step) error {
-	tx, err := d.pool.BeginTx(ctx, nil)
+	tx, err := d.pool.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,10 @@
 package sqlstore_test
 
 import (
+	"fmt"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -61,6 +64,30 @@ func TestStampAndSecrets(t *testing.T) {
 		}
 		if got, err := db.Stamp(ctx); err != nil || got != "other" {
 			t.Errorf("stamp after a secret of that name: %q, %v", got, err)
+		}
+	})
+}
+
+func TestProcessesShareASecret(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		slow := sqlstore.Options{Latency: time.Millisecond}
+		dbs := []*sqlstore.DB{open(t, dsn, slow), open(t, dsn, slow)}
+		got := make([]string, 16)
+		var wg sync.WaitGroup
+		for i := range got {
+			wg.Go(func() {
+				v, err := dbs[i%2].Secret(t.Context(), "audit", func() string { return fmt.Sprint("s", i) })
+				if err != nil {
+					t.Error(err)
+				}
+				got[i] = v
+			})
+		}
+		wg.Wait()
+		for _, v := range got {
+			if v == "" || v != got[0] {
+				t.Fatalf("secrets of one name: %v", got)
+			}
 		}
 	})
 }

@@ -102,6 +102,27 @@ func TestProcessesThatStartAtOnce(t *testing.T) {
 	})
 }
 
+func TestHandlesThatMigrateAtOnce(t *testing.T) {
+	for range 3 {
+		onBoth(t, func(t *testing.T, dsn string) {
+			var wg sync.WaitGroup
+			for range 6 {
+				wg.Go(func() {
+					db, err := sqlstore.Open(t.Context(), dsn, sqlstore.Options{})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if err := db.Close(); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
+}
+
 func TestProcessesThatRedeemAtOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		approve(t, open(t, dsn, sqlstore.Options{}), aGrant("g"), aCode("c"), now)
