@@ -204,7 +204,7 @@ func (a *App) home() (http.Handler, error) {
 // Unresolved returns the demo's host names that this system does not resolve.
 func Unresolved(ctx context.Context, c *Config) []string {
 	var missing []string
-	for _, base := range []string{c.URLs.AuthServer, c.URLs.Gateway, c.URLs.API} {
+	for _, base := range []string{"http://" + c.demo.host, c.URLs.AuthServer, c.URLs.Gateway, c.URLs.API} {
 		u, err := url.Parse(base)
 		if err != nil {
 			continue

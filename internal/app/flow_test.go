@@ -38,8 +38,13 @@ type demo struct {
 
 func newDemo(t *testing.T) *demo {
 	t.Helper()
+	return newDemoAt(t, "127.0.0.1:8080", "")
+}
+
+func newDemoAt(t *testing.T, address, domain string) *demo {
+	t.Helper()
 	d := &demo{t: t, Network: webtest.NewNetwork(), Log: &bytes.Buffer{}}
-	config, err := app.Demo(app.DemoOptions{Address: "127.0.0.1:8080", Data: t.TempDir()})
+	config, err := app.Demo(app.DemoOptions{Address: address, Domain: domain, Data: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,6 +247,11 @@ func TestFlowAgentsOfLowestLevelDeleteNothing(t *testing.T) {
 // connectWith asks for scopes of its own.
 func (d *demo) connectWith(name, scope string) string {
 	d.t.Helper()
+	return d.connectAt(login, name, scope)
+}
+
+func (d *demo) connectAt(login, name, scope string) string {
+	d.t.Helper()
 	registered := d.do(http.MethodPost, login+"/register", "", "application/json", `{"client_name":"Flow","redirect_uris":["`+callback+`"],"token_endpoint_auth_method":"none"}`)
 	id, _ := registered.Body["client_id"].(string)
 	q := url.Values{
@@ -273,6 +283,22 @@ func TestFlowLogsNoSecrets(t *testing.T) {
 		}
 		if !strings.Contains(log, "/token") || !strings.Contains(log, "status=200") {
 			t.Errorf("the log has no events: %s", log)
+		}
+	})
+}
+
+// The second column of the design's table: names below a domain, on plain http,
+// where cookies have no prefix and browsers send no Sec-Fetch headers.
+func TestFlowWithDomain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDemoAt(t, "127.0.0.1:80", "example.com")
+		token := d.connectAt("http://login.example.com", "bruno", "users:read")
+		r := d.do(http.MethodPost, "http://mcp.example.com", token, "application/json", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"fetch-users","arguments":{"limit":2}}}`)
+		if r.Status != 200 || !strings.Contains(r.Text, `"region":"Europe"`) {
+			t.Errorf("%d %s", r.Status, r.Text)
+		}
+		if home := d.get("http://example.com/"); home.Status != 200 {
+			t.Errorf("home page: %d", home.Status)
 		}
 	})
 }

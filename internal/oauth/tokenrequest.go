@@ -5,7 +5,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Grant types and token types as they appear on the wire.
@@ -88,11 +90,11 @@ func ParseQuery(query string, multiple ...string) (url.Values, error) {
 		return nil, &Error{Code: InvalidRequest, Description: "the parameters are not URL-encoded correctly", Cause: err}
 	}
 	for name, values := range form {
-		repeatable := false
-		for _, m := range multiple {
-			repeatable = repeatable || m == name
+		// Appendix A allows less still; this much no store and no log can take.
+		if slices.ContainsFunc(append(values, name), unprintable) {
+			return nil, NewError(InvalidRequest, "a parameter is not UTF-8 text")
 		}
-		if len(values) > 1 && !repeatable {
+		if len(values) > 1 && !slices.Contains(multiple, name) {
 			return form, NewError(InvalidRequest, "parameter "+shorten(name)+" is given more than once")
 		}
 		if len(values) == 1 && values[0] == "" {
@@ -101,6 +103,8 @@ func ParseQuery(query string, multiple ...string) (url.Values, error) {
 	}
 	return form, nil
 }
+
+func unprintable(s string) bool { return !utf8.ValidString(s) || strings.ContainsRune(s, 0) }
 
 // shorten bounds text from a request that goes into a description.
 func shorten(s string) string {

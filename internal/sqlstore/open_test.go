@@ -76,6 +76,9 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	must(t, os.WriteFile(file, []byte(strings.Repeat("this is no database ", 100)), 0o600))
 	locked := filepath.Join(folder, "locked")
 	must(t, os.Mkdir(locked, 0o500))
+	if os.Getuid() == 0 { // whom no mode keeps out, but the kernel's own files do
+		locked = "/sys"
+	}
 	tests := []struct {
 		name, dsn string
 		says      []string
@@ -92,9 +95,6 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if strings.Contains(tt.dsn, locked) && os.Getuid() == 0 {
-				t.Skip("root writes everywhere")
-			}
 			got := refusal(t, tt.dsn, sqlstore.Options{})
 			wantText(t, got, tt.says...)
 			if strings.Contains(got, "hunter2") {

@@ -103,24 +103,20 @@ func TestProcessesThatStartAtOnce(t *testing.T) {
 }
 
 func TestHandlesThatMigrateAtOnce(t *testing.T) {
-	for range 3 {
-		onBoth(t, func(t *testing.T, dsn string) {
-			var wg sync.WaitGroup
-			for range 6 {
-				wg.Go(func() {
-					db, err := sqlstore.Open(t.Context(), dsn, sqlstore.Options{})
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					if err := db.Close(); err != nil {
-						t.Error(err)
-					}
-				})
-			}
-			wg.Wait()
-		})
-	}
+	onBoth(t, func(t *testing.T, dsn string) {
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				db, err := sqlstore.Open(t.Context(), dsn, sqlstore.Options{})
+				if err != nil {
+					t.Error(err)
+				} else if err := db.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	})
 }
 
 func TestProcessesThatRedeemAtOnce(t *testing.T) {
