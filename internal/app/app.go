@@ -20,6 +20,7 @@ import (
 	"os"
 	"time"
 
+	"gatehouse/internal/grant"
 	"gatehouse/internal/httpserver"
 	"gatehouse/internal/sqlstore"
 )
@@ -150,17 +151,23 @@ func (a *App) serve(ctx context.Context, listeners []net.Listener) error {
 
 // sweep removes expired rows; correctness never depends on it.
 func (a *App) sweep(ctx context.Context) {
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
+	rows := time.NewTicker(time.Minute)
+	defer rows.Stop()
+	sealed := time.NewTicker(grant.ReplayWindow / 2)
+	defer sealed.Stop()
 	for {
+		var err error
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-tick.C:
-			if _, err := a.store.Sweep(ctx, now); err != nil && ctx.Err() == nil {
-				// A line of its own: no request is to blame.
-				a.options.Log.Warn("sweep expired rows", "error", err)
-			}
+		case now := <-rows.C:
+			_, err = a.store.Sweep(ctx, now)
+		case now := <-sealed.C:
+			err = a.store.EraseSealed(ctx, now) // security.md 6: gone after ten seconds
+		}
+		if err != nil && ctx.Err() == nil {
+			// A line of its own: no request is to blame.
+			a.options.Log.Warn("sweep expired rows", "error", err)
 		}
 	}
 }

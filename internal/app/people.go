@@ -65,7 +65,7 @@ func AddClient(ctx context.Context, cfg Config, n NewClient) (id, value string, 
 		}
 	}
 	if len(n.RedirectURIs) > 0 {
-		c.GrantTypes, c.ResponseTypes = append(c.GrantTypes, oauth.GrantAuthorizationCode), []string{"code"}
+		c.GrantTypes, c.ResponseTypes = append(c.GrantTypes, oauth.GrantAuthorizationCode, oauth.GrantRefreshToken), []string{"code"}
 	}
 	if len(n.Scopes) > 0 {
 		c.GrantTypes = append(c.GrantTypes, oauth.GrantClientCredentials)

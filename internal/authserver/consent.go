@@ -1,7 +1,6 @@
 package authserver
 
 import (
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -185,9 +184,13 @@ func graver(a, b string) string {
 func claimViews(api *catalog.API, acc account.Account, c client.Client) []ClaimView {
 	values := claimsFor(api, acc, c)
 	var views []ClaimView
-	for _, name := range slices.Sorted(maps.Keys(values)) {
+	for _, name := range api.Claims {
+		value, goes := values[name]
+		if !goes {
+			continue
+		}
 		v := ClaimView{Name: name}
-		switch value := values[name].(type) {
+		switch value := value.(type) {
 		case string:
 			v.Value = value
 		case int:

@@ -13,6 +13,7 @@
 //	POST /token       one pipeline: parse, authenticate the client, choose the
 //	                  grant type, respond; one file for each grant type
 //	POST /introspect  what a token is worth, for this installation's gateways
+//	POST /revoke      RFC 7009
 //	POST /register    RFC 7591
 //	GET  /jwks.json, /.well-known/…
 //

@@ -28,17 +28,19 @@ func (s *Server) metadata() func(http.ResponseWriter, *http.Request) {
 	algorithms := []string{"ES256", "RS256"}
 	methods := []string{oauth.AuthBasic, oauth.AuthPost, oauth.AuthNone, oauth.AuthPrivateKey}
 	body, err := json.Marshal(oauth.ServerMetadata{
-		Issuer:                            s.Issuer, // R-AS-3: byte for byte
-		AuthorizationEndpoint:             s.Issuer + "/authorize",
-		TokenEndpoint:                     s.Issuer + "/token",
-		RegistrationEndpoint:              s.Issuer + "/register",
-		IntrospectionEndpoint:             s.Issuer + "/introspect",
-		JWKSURI:                           s.Issuer + "/jwks.json",
-		ScopesSupported:                   s.scopesSupported(),
-		ResponseTypesSupported:            []string{"code"},
-		ResponseModesSupported:            []string{"query"},
-		GrantTypesSupported:               []string{oauth.GrantAuthorizationCode, oauth.GrantClientCredentials, oauth.GrantTokenExchange},
-		TokenEndpointAuthMethodsSupported: methods,
+		Issuer:                                     s.Issuer, // R-AS-3: byte for byte
+		AuthorizationEndpoint:                      s.Issuer + "/authorize",
+		TokenEndpoint:                              s.Issuer + "/token",
+		RegistrationEndpoint:                       s.Issuer + "/register",
+		IntrospectionEndpoint:                      s.Issuer + "/introspect",
+		RevocationEndpoint:                         s.Issuer + "/revoke",
+		RevocationEndpointAuthMethodsSupported:     methods,
+		JWKSURI:                                    s.Issuer + "/jwks.json",
+		ScopesSupported:                            s.scopesSupported(),
+		ResponseTypesSupported:                     []string{"code"},
+		ResponseModesSupported:                     []string{"query"},
+		GrantTypesSupported:                        []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken, oauth.GrantClientCredentials, oauth.GrantTokenExchange},
+		TokenEndpointAuthMethodsSupported:          methods,
 		TokenEndpointAuthSigningAlgValuesSupported: algorithms,
 		IntrospectionEndpointAuthMethodsSupported:  []string{oauth.AuthPrivateKey},
 		IntrospectionEndpointAuthSigningAlgs:       algorithms,

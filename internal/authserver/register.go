@@ -61,7 +61,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return &oauth.Error{Code: oauth.InvalidClientMetadata, Description: err.Error(), Cause: err}
 	}
-	c, err := client.FromMetadata(members, client.Rules{GrantTypes: []string{oauth.GrantAuthorizationCode}, PlainHTTP: s.PlainHTTP})
+	c, err := client.FromMetadata(members, client.Rules{GrantTypes: []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken}, PlainHTTP: s.PlainHTTP})
 	if err != nil {
 		return err
 	}

@@ -8,13 +8,13 @@ import (
 )
 
 // RFC 7591 §3.2.1: the answer has what was registered, with every value that
-// was replaced; no refresh tokens exist yet, so grant_types is reduced.
+// was replaced: a client that registers itself cannot act for itself.
 func TestRegistration(t *testing.T) {
 	w := newWorld(t, options{})
 	a := w.register(`{"client_name":"Simple OAuth MCP Client","redirect_uris":["http://localhost:8090/callback"],
-		"grant_types":["authorization_code","refresh_token"],"response_types":["code"],"token_endpoint_auth_method":"client_secret_post","scope":"users:read"}`)
+		"grant_types":["authorization_code","refresh_token","client_credentials"],"response_types":["code"],"token_endpoint_auth_method":"client_secret_post","scope":"users:read"}`)
 	grants, _ := a.Body["grant_types"].([]any)
-	if len(grants) != 1 || grants[0] != "authorization_code" || a.str("client_secret") == "" || a.Body["client_secret_expires_at"] != float64(0) ||
+	if len(grants) != 2 || grants[0] != "authorization_code" || grants[1] != "refresh_token" || a.str("client_secret") == "" || a.Body["client_secret_expires_at"] != float64(0) ||
 		a.Body["client_id_issued_at"] == nil || a.str("application_type") != "native" || a.str("scope") != "users:read" {
 		t.Errorf("%v", a.Body)
 	}

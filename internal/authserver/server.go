@@ -67,6 +67,7 @@ func (s *Server) Handler() (http.Handler, error) {
 	mux.Handle("/register", s.api(s.register))
 	mux.Handle("/token", s.api(s.token))
 	mux.Handle("/introspect", s.api(s.introspect))
+	mux.Handle("/revoke", s.api(s.revoke))
 
 	mux.Handle("GET /authorize", s.browser(s.authorize))
 	mux.Handle("GET /login", s.browser(s.showLogin))

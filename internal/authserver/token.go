@@ -51,6 +51,8 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 		return oauth.NewError(oauth.UnauthorizedClient, "this client is not registered for this grant_type")
 	case grantType == oauth.GrantAuthorizationCode:
 		answer, err = s.redeemCode(r.Context(), req)
+	case grantType == oauth.GrantRefreshToken:
+		answer, err = s.refresh(r.Context(), req)
 	case grantType == oauth.GrantClientCredentials:
 		answer, err = s.clientCredentials(r.Context(), req)
 	default:
@@ -65,7 +67,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 
 func knownGrantType(s string) string {
 	switch s {
-	case oauth.GrantAuthorizationCode, oauth.GrantClientCredentials, oauth.GrantTokenExchange:
+	case oauth.GrantAuthorizationCode, oauth.GrantRefreshToken, oauth.GrantClientCredentials, oauth.GrantTokenExchange:
 		return s
 	}
 	return "other"
@@ -123,6 +125,9 @@ func (s *Server) redeemCode(ctx context.Context, r tokenRequest) (*oauth.TokenRe
 	scopes := oauth.Intersect(code.Scopes, g.Scopes)
 	token, answer := mint(g, scopes, now)
 	token.AMR, token.AuthTime = code.AMR, code.AuthTime
+	if r.Client.MayUse(oauth.GrantRefreshToken) {
+		answer.RefreshToken = withRefresh(&token, g, secret.ID(), scopes, now)
+	}
 	if err := s.recordToken(ctx, r, g, scopes); err != nil {
 		return nil, err
 	}
@@ -144,14 +149,15 @@ func (s *Server) recordToken(ctx context.Context, r tokenRequest, g grant.Grant,
 	return s.record(ctx, e)
 }
 
-// noteReplay records that a replayed code ended its grant (RFC 9700 §4.5).
+// noteReplay records that a replay ended what the code or refresh token had
+// given (RFC 9700 §4.5, §4.14.2).
 func (s *Server) noteReplay(ctx context.Context, g grant.Grant, err error) error {
 	if !errors.Is(err, grant.ErrReplayed) {
 		return err
 	}
 	return errors.Join(err, s.record(ctx, audit.Entry{
 		Kind: audit.Revocation, Outcome: audit.Done, AccountID: g.AccountID, ClientID: g.ClientID, GrantID: g.ID,
-		Reason: "an authorization code was presented again",
+		Reason: "a code or refresh token was presented again",
 	}))
 }
 

@@ -20,11 +20,14 @@ import (
 // Errors of this package's Store.
 var (
 	ErrNotFound = errors.New("unknown, expired or ended")
-	// ErrUsed: the code was redeemed within the last ReplayWindow. Nothing ends,
+	// ErrUsed: the code or refresh token was used within the last ReplayWindow. Nothing ends,
 	// since real clients repeat a request whose answer was lost.
-	ErrUsed = errors.New("code was used a moment ago")
-	// ErrReplayed: the code was redeemed longer ago. The grant has been ended.
-	ErrReplayed = errors.New("code was used before; its grant has been ended")
+	ErrUsed = errors.New("used a moment ago")
+	// ErrReplayed: the code or refresh token was used longer ago, or by somebody
+	// who has the successor already. What hangs off it has been ended.
+	ErrReplayed = errors.New("used before; what came of it has been ended")
+	// ErrForeign: the token was issued to another client.
+	ErrForeign = errors.New("issued to another client")
 )
 
 // Lifetimes.
@@ -33,6 +36,7 @@ const (
 	CodeLifetime    = time.Minute      // RFC 6749 §4.1.2 recommends at most ten
 	TokenLifetime   = time.Hour        // an opaque access token (R-AS-20)
 	GrantLifetime   = 30 * 24 * time.Hour
+	RefreshLifetime = 14 * 24 * time.Hour // of a refresh token that nobody uses
 	ReplayWindow    = 10 * time.Second
 )
 
@@ -91,6 +95,29 @@ type Token struct {
 	ExpiresAt int64
 	AMR       []string
 	AuthTime  int64
+	Refresh   *Refresh // that was issued with it; nil if none was
+}
+
+// Refresh is a refresh token. Those that follow one another by rotation are a
+// family: it begins with an authorization code, and a replay ends it whole.
+type Refresh struct {
+	Hash      secret.Hash
+	Family    string
+	Scopes    []string // that it can be refreshed with; access tokens may get fewer
+	ExpiresAt int64
+	AMR       []string
+	AuthTime  int64
+}
+
+// Rotation is what takes a refresh token's place.
+type Rotation struct {
+	Issued Token // with its Refresh, of the same family
+	// Sealed is the whole answer, encrypted so that only who has the old
+	// refresh token can read it. It is kept for ReplayWindow at most, so that a
+	// client whose processes refresh at once all get the same answer.
+	Sealed string
+	// Bound is what a repeated request must repeat: a hash of its parameters.
+	Bound string
 }
 
 // Effective returns the scopes that a token carries now: what it was issued
@@ -124,6 +151,19 @@ type Store interface {
 	// atomic step. ErrNotFound, ErrUsed (within ReplayWindow), or ErrReplayed,
 	// after which the grant is ended (RFC 9700 §4.5, OAuth 2.1 §4.1.3).
 	RedeemCode(ctx context.Context, h secret.Hash, issued Token, now time.Time) error
+	// Refresh returns a refresh token, used or not, and its live grant, else
+	// ErrNotFound. It consumes nothing.
+	Refresh(ctx context.Context, h secret.Hash, now time.Time) (Refresh, Grant, error)
+	// Rotate consumes the refresh token and stores what follows it in one
+	// atomic step, and returns "". For a token that was rotated within
+	// ReplayWindow by an equally bound request it returns what that one sealed,
+	// unless its successor has been used. Errors: ErrNotFound; ErrUsed for a
+	// differently bound request within the window; ErrReplayed after it, and
+	// then the family is ended (RFC 9700 §4.14.2, security.md 6).
+	Rotate(ctx context.Context, old secret.Hash, r Rotation, now time.Time) (sealed string, err error)
+	// End ends an access token, or a refresh token with its family (RFC 7009
+	// §2.1). ErrNotFound if there is none; ErrForeign if it is another client's.
+	End(ctx context.Context, h secret.Hash, clientID string, now time.Time) error
 	// Issue stores a grant without an account and its token: client
 	// credentials. The live grant of the same client and resource is reused.
 	Issue(ctx context.Context, g Grant, t Token, now time.Time) error

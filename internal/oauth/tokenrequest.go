@@ -39,6 +39,7 @@ type TokenResponse struct {
 	TokenType       string `json:"token_type"`
 	ExpiresIn       int64  `json:"expires_in"`
 	Scope           string `json:"scope"`
+	RefreshToken    string `json:"refresh_token,omitempty"`
 }
 
 // Introspection is an answer of the introspection endpoint (RFC 7662 §2.2).

@@ -78,3 +78,24 @@ func TestPasswordsAreBounded(t *testing.T) {
 		t.Errorf("%d served, %d refused as busy", served, busy)
 	}
 }
+
+func TestSeal(t *testing.T) {
+	value := secret.New("ghr_")
+	sealed, err := secret.Seal(value, "answer", []byte("text"))
+	if err != nil || strings.Contains(sealed, "text") {
+		t.Fatalf("%q, %v", sealed, err)
+	}
+	if text, err := secret.Open(value, "answer", sealed); err != nil || string(text) != "text" {
+		t.Errorf("%q, %v", text, err)
+	}
+	for name, open := range map[string]func() ([]byte, error){
+		"another value":   func() ([]byte, error) { return secret.Open(secret.New("ghr_"), "answer", sealed) },
+		"another purpose": func() ([]byte, error) { return secret.Open(value, "other", sealed) },
+		"a changed text":  func() ([]byte, error) { return secret.Open(value, "answer", "A"+sealed[1:]+"A") },
+		"nothing":         func() ([]byte, error) { return secret.Open(value, "answer", "") },
+	} {
+		if text, err := open(); !errors.Is(err, secret.ErrSealed) {
+			t.Errorf("%s: %q, %v", name, text, err)
+		}
+	}
+}

@@ -20,8 +20,8 @@ const (
 	redeemCode = `UPDATE codes SET used_at = $2 WHERE hash = $1 AND used_at IS NULL AND expires_at > $2
 		AND EXISTS (SELECT 1 FROM grants g WHERE g.id = codes.grant_id AND ` + grantLive + `) RETURNING grant_id`
 	usedCode    = `SELECT grant_id, used_at FROM codes WHERE hash = $1 AND used_at IS NOT NULL`
-	insertToken = `INSERT INTO tokens (hash, grant_id, scopes, issued_at, expires_at, amr, auth_time)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)`
+	insertToken = `INSERT INTO tokens (hash, grant_id, family, scopes, issued_at, expires_at, amr, auth_time)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 	selectToken = `SELECT t.scopes, t.issued_at, t.expires_at, t.amr, t.auth_time, ` + grantColumns + `
 		FROM tokens t JOIN grants g ON g.id = t.grant_id WHERE t.hash = $1 AND t.expires_at > $2 AND ` + grantLive
 )
@@ -91,8 +91,25 @@ func (d *DB) Token(ctx context.Context, h secret.Hash, now time.Time) (grant.Tok
 	return t, g, nil
 }
 
+// putToken stores a token, and the family and refresh token that begin with it.
 func putToken(ctx context.Context, q runner, t grant.Token, grantID string) error {
-	_, err := q.ExecContext(ctx, insertToken, string(t.Hash), grantID, toWords(t.Scopes), t.IssuedAt, t.ExpiresAt,
+	if r := t.Refresh; r != nil {
+		if _, err := q.ExecContext(ctx, insertFamily, r.Family, grantID, t.IssuedAt, r.ExpiresAt); err != nil {
+			return err
+		}
+		if err := putRefresh(ctx, q, *r); err != nil {
+			return err
+		}
+	}
+	return putAccess(ctx, q, t, grantID)
+}
+
+func putAccess(ctx context.Context, q runner, t grant.Token, grantID string) error {
+	family := ""
+	if t.Refresh != nil {
+		family = t.Refresh.Family
+	}
+	_, err := q.ExecContext(ctx, insertToken, string(t.Hash), grantID, family, toWords(t.Scopes), t.IssuedAt, t.ExpiresAt,
 		toWords(t.AMR), t.AuthTime)
 	return err
 }

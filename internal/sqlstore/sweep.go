@@ -22,6 +22,10 @@ func (d *DB) Sweep(ctx context.Context, now time.Time) (removed int, err error) 
 		{`DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE expires_at <= $1 LIMIT $2)`, now},
 		{`DELETE FROM codes WHERE hash IN (SELECT hash FROM codes WHERE expires_at <= $1 LIMIT $2)`, now.Add(-codeKept)},
 		{`DELETE FROM tokens WHERE hash IN (SELECT hash FROM tokens WHERE expires_at <= $1 LIMIT $2)`, now},
+		{`DELETE FROM refresh_tokens WHERE hash IN (SELECT r.hash FROM refresh_tokens r JOIN families f ON f.id = r.family
+			WHERE f.expires_at <= $1 LIMIT $2)`, now},
+		{`DELETE FROM families WHERE id IN (SELECT f.id FROM families f WHERE f.expires_at <= $1
+			AND NOT EXISTS (SELECT 1 FROM refresh_tokens r WHERE r.family = f.id) LIMIT $2)`, now},
 		{`DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE expires_at <= $1 LIMIT $2)`, now},
 		{`DELETE FROM assertions WHERE hash IN (SELECT hash FROM assertions WHERE expires_at <= $1 LIMIT $2)`, now},
 	} {

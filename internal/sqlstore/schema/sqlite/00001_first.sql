@@ -89,15 +89,46 @@ CREATE TABLE codes (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX codes_expiry ON codes (expires_at);
 
+-- A family is the refresh tokens that follow one another; rotating and ending
+-- both update its row, so that one of them is first.
+CREATE TABLE families (
+	id         TEXT PRIMARY KEY NOT NULL,
+	grant_id   TEXT NOT NULL REFERENCES grants (id),
+	rotated_at INTEGER NOT NULL,
+	expires_at INTEGER NOT NULL,
+	ended_at   INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX families_expiry ON families (expires_at);
+
+-- sealed, bound and successor are set when the token is used; sealed is erased
+-- soon after.
+CREATE TABLE refresh_tokens (
+	hash       TEXT PRIMARY KEY NOT NULL,
+	family     TEXT NOT NULL REFERENCES families (id),
+	scopes     TEXT NOT NULL,
+	expires_at INTEGER NOT NULL,
+	amr        TEXT NOT NULL,
+	auth_time  INTEGER NOT NULL,
+	used_at    INTEGER,
+	sealed     TEXT NOT NULL,
+	bound      TEXT NOT NULL,
+	successor  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX refresh_tokens_family ON refresh_tokens (family);
+CREATE INDEX refresh_tokens_sealed ON refresh_tokens (used_at) WHERE sealed <> '';
+CREATE UNIQUE INDEX refresh_tokens_successor ON refresh_tokens (successor) WHERE successor <> '';
+
 CREATE TABLE tokens (
 	hash       TEXT PRIMARY KEY NOT NULL,
 	grant_id   TEXT NOT NULL REFERENCES grants (id),
+	family     TEXT NOT NULL,
 	scopes     TEXT NOT NULL,
 	issued_at  INTEGER NOT NULL,
 	expires_at INTEGER NOT NULL,
 	amr        TEXT NOT NULL,
 	auth_time  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX tokens_family ON tokens (family) WHERE family <> '';
 CREATE INDEX tokens_expiry ON tokens (expires_at);
 
 -- seq is the order of writing; at is in Unix milliseconds; result is what the
