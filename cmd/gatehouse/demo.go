@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -21,13 +22,15 @@ type demoCommand struct {
 	Listen    string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on (default ${default})."`
 	Domain    string `placeholder:"NAME" help:"Use login.NAME, mcp.NAME and api.NAME instead of names below localhost."`
 	Data      string `default:"gatehouse-data" placeholder:"DIR" help:"Folder that keeps everything (default ${default}); a restart goes on with it."`
+	TLS       bool   `name:"tls" help:"Serve https with a certificate of an authority made on this computer."`
 	Ephemeral bool   `help:"Keep nothing: use a temporary folder and remove it at the end."`
 	Anyone    bool   `name:"i-know-anyone-can-sign-in" help:"Allow --listen on an address that other computers reach. Anybody can sign in to the demo as anybody."`
 }
 
 func (c *demoCommand) Help() string {
 	return "Any name signs in to the demo, so it listens on this computer alone.\n\nExamples:\n\n" +
-		"  gatehouse demo\n  gatehouse demo --ephemeral --listen 127.0.0.1:9000\n  gatehouse demo --domain example.com --listen 127.0.0.1:80"
+		"  gatehouse demo\n  gatehouse demo --ephemeral --listen 127.0.0.1:9000\n  gatehouse demo --domain example.com --listen 127.0.0.1:80\n" +
+		"  gatehouse demo --tls --listen 127.0.0.1:8443"
 }
 
 func (c *demoCommand) Run(ctx context.Context, o output) (err error) {
@@ -49,10 +52,15 @@ func (c *demoCommand) Run(ctx context.Context, o output) (err error) {
 			_ = l.Close()
 		}
 	}
-	config, err := app.Demo(app.DemoOptions{Address: listeners[0].Addr().String(), Domain: c.Domain, Data: c.Data})
+	config, err := c.configure(listeners[0].Addr().String())
 	if err != nil {
 		closeAll()
-		return err
+		return dataProblem(c.Data, err)
+	}
+	if certificate := config.TLSCertificate(); certificate != nil {
+		for i, l := range listeners {
+			listeners[i] = tls.NewListener(l, tlsConfig(*certificate))
+		}
 	}
 	a, err := app.New(ctx, config, app.Options{Log: slog.New(slog.NewTextHandler(o.Err, nil)), Migrate: true})
 	if err != nil {
@@ -65,6 +73,17 @@ func (c *demoCommand) Run(ctx context.Context, o output) (err error) {
 	}
 	c.announce(ctx, o.Out, &config)
 	return a.Run(ctx, listeners...)
+}
+
+// configure makes the demo's configuration; the development authority is kept
+// in the data folder.
+func (c *demoCommand) configure(address string) (app.Config, error) {
+	if c.TLS {
+		if err := os.MkdirAll(c.Data, 0o700); err != nil {
+			return app.Config{}, fmt.Errorf("create the data folder: %w", err)
+		}
+	}
+	return app.Demo(app.DemoOptions{Address: address, Domain: c.Domain, Data: c.Data, TLS: c.TLS})
 }
 
 func writeModule(folder string) error {
@@ -141,6 +160,9 @@ func (c *demoCommand) announce(ctx context.Context, w io.Writer, config *app.Con
 		fmt.Fprintf(w, "\nNothing is kept (--ephemeral). Ctrl-C stops.\n\n")
 	} else {
 		fmt.Fprintf(w, "\nEverything is kept in %s. Ctrl-C stops.\n\n", c.Data)
+	}
+	if advice := app.TrustAdvice(config); advice != "" {
+		fmt.Fprintln(w, advice)
 	}
 	if missing := app.Unresolved(ctx, config); len(missing) > 0 {
 		fmt.Fprintln(w, hostsAdvice(c.Domain, missing))

@@ -10,6 +10,7 @@ package app
 
 import (
 	"context"
+	"crypto/x509"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -203,7 +204,11 @@ func (a *App) peers() *http.Client {
 			local[hostPort(base)] = a.dialOwn
 		}
 	}
-	return httpserver.PeerClient(&httpserver.Dialer{Local: local})
+	var roots *x509.CertPool
+	if d := a.config.demo; d != nil && d.tls != nil {
+		roots = d.tls.Roots
+	}
+	return httpserver.PeerClient(&httpserver.Dialer{Local: local}, roots)
 }
 
 // hostPort returns what is dialed for a URL.

@@ -1,7 +1,9 @@
 package app
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/internal/account"
@@ -27,15 +30,26 @@ type DemoOptions struct {
 	// Domain makes the names api.DOMAIN, mcp.DOMAIN, login.DOMAIN; empty means
 	// names below localhost, which browsers resolve by themselves.
 	Domain string
-	// Data is the folder that keeps everything.
+	// Data is the folder that keeps everything. It exists if TLS is set.
 	Data string
+	// TLS serves https with a certificate of a development authority.
+	TLS bool
 }
 
 // demoSettings are what no configuration file can turn on.
 type demoSettings struct {
-	host      string // of the start page
+	home      string // base URL of the start page
 	plainHTTP []string
 	data      string
+	tls       *developmentTLS // nil: plain http
+}
+
+// TLSCertificate is what the demo's listeners present; nil on plain http.
+func (c *Config) TLSCertificate() *tls.Certificate {
+	if c.demo == nil || c.demo.tls == nil {
+		return nil
+	}
+	return &c.demo.tls.Certificate
 }
 
 // demoPeople are the accounts that the demo begins with.
@@ -56,15 +70,19 @@ func Demo(o DemoOptions) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("listen address %q: %w", o.Address, err)
 	}
-	suffix, home := ".localhost", "localhost"
-	if o.Domain != "" {
-		suffix, home = "."+o.Domain, o.Domain
+	domain, scheme, usual := cmp.Or(o.Domain, "localhost"), "http", "80"
+	if o.TLS {
+		scheme, usual = "https", "443"
 	}
-	if port != "80" {
-		suffix, home = suffix+":"+port, home+":"+port
+	at := func(name string) string {
+		if port == usual {
+			return scheme + "://" + name
+		}
+		return scheme + "://" + name + ":" + port
 	}
+	urls := URLs{AuthServer: at("login." + domain), Gateway: at("mcp." + domain), API: at("api." + domain)}
 	c := Config{
-		URLs:   URLs{AuthServer: "http://login" + suffix, Gateway: "http://mcp" + suffix, API: "http://api" + suffix},
+		URLs:   urls,
 		Listen: o.Address,
 		Store:  "sqlite:" + filepath.Join(o.Data, "gatehouse.db"),
 		Data:   o.Data,
@@ -72,7 +90,7 @@ func Demo(o DemoOptions) (Config, error) {
 		// Browser tools of developers run on loopback origins.
 		AllowedOrigins: []string{"http://localhost", "http://127.0.0.1", "http://[::1]"},
 		APIs: []API{{
-			Name: "customers", Title: "Customer API", MCPPath: "/", URL: "http://api" + suffix, Audience: "http://api" + suffix,
+			Name: "customers", Title: "Customer API", MCPPath: "/", URL: urls.API, Audience: urls.API,
 			OpenAPI: "embedded", document: sampleapi.Document,
 			DefaultScopes: []string{"users:read", "orders:read"},
 			Claims:        []string{"region", "client_type", "client_assurance_level"},
@@ -83,10 +101,16 @@ func Demo(o DemoOptions) (Config, error) {
 				"refunds:create": {Text: "refund orders", Implies: []string{"orders:read"}},
 			},
 		}},
-		demo: &demoSettings{host: home, data: o.Data},
+		demo: &demoSettings{home: at(domain), data: o.Data},
 	}
-	if o.Domain != "" {
-		c.demo.plainHTTP = []string{o.Domain, "login." + o.Domain, "mcp." + o.Domain, "api." + o.Domain}
+	names := []string{domain, "login." + domain, "mcp." + domain, "api." + domain}
+	if o.Domain != "" && !o.TLS {
+		c.demo.plainHTTP = names
+	}
+	if o.TLS {
+		if c.demo.tls, err = newDevelopmentTLS(o.Data, domain, names); err != nil {
+			return Config{}, err
+		}
 	}
 	if err := c.Validate(); err != nil {
 		return Config{}, fmt.Errorf("configure the demo:\n%w", err)
@@ -150,19 +174,24 @@ func DemoView(c *Config) HomeView {
 		module = "localhost.mjs"
 	}
 	preload := "NODE_OPTIONS=--import=" + (&url.URL{Scheme: "file", Path: module}).String() + " "
+	curl := "curl -i "
+	if c.demo.tls != nil {
+		preload += "NODE_EXTRA_CA_CERTS=" + c.demo.tls.File + " "
+		curl += "--cacert " + c.demo.tls.File + " "
+	}
 	v := HomeView{
-		Host: c.demo.host,
+		Host: strings.TrimPrefix(strings.TrimPrefix(c.demo.home, "https://"), "http://"),
 		URLs: []URLRow{
 			{Component: "MCP server", Role: "gateway", URL: c.URLs.Gateway},
 			{Component: "Customer API", Role: "api", URL: c.URLs.API + "/users"},
 			{Component: "OAuth metadata", Role: "authserver", URL: c.URLs.AuthServer + "/.well-known/oauth-authorization-server"},
-			{Component: "This page", Role: "demo", URL: "http://" + c.demo.host},
+			{Component: "This page", Role: "demo", URL: c.demo.home},
 		},
 		Try: []TryItem{
 			{
 				Title:   "See that the API is closed",
 				Text:    "Without a token the customer API answers 401 and says what it wants.",
-				Command: "curl -i " + c.URLs.API + "/users",
+				Command: curl + c.URLs.API + "/users",
 			},
 			{
 				Title: "Read customers through an agent that nobody here wrote",
@@ -201,10 +230,25 @@ func (a *App) home() (http.Handler, error) {
 	return mux, nil
 }
 
+// TrustAdvice says how to make programs trust the demo's certificate; empty on
+// plain http.
+func TrustAdvice(c *Config) string {
+	if c.demo.tls == nil {
+		return ""
+	}
+	file := c.demo.tls.File
+	return "Its certificate is signed by an authority made on this computer, which can vouch for these names only. To trust it:\n\n" +
+		"  curl      --cacert " + file + "\n" +
+		"  Node      NODE_EXTRA_CA_CERTS=" + file + "\n" +
+		"  Debian    sudo cp " + file + " /usr/local/share/ca-certificates/gatehouse-demo.crt && sudo update-ca-certificates\n" +
+		"  macOS     sudo security add-trusted-cert -d -k /Library/Keychains/System.keychain " + file + "\n" +
+		"  browsers  import it as a certificate authority in the settings, for websites\n"
+}
+
 // Unresolved returns the demo's host names that this system does not resolve.
 func Unresolved(ctx context.Context, c *Config) []string {
 	var missing []string
-	for _, base := range []string{"http://" + c.demo.host, c.URLs.AuthServer, c.URLs.Gateway, c.URLs.API} {
+	for _, base := range []string{c.demo.home, c.URLs.AuthServer, c.URLs.Gateway, c.URLs.API} {
 		u, err := url.Parse(base)
 		if err != nil {
 			continue

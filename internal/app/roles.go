@@ -59,7 +59,11 @@ func (a *App) roles(ctx context.Context) (map[string]http.Handler, error) {
 		if err != nil {
 			return nil, err
 		}
-		hosts[a.config.demo.host] = h
+		u, err := url.Parse(a.config.demo.home)
+		if err != nil {
+			return nil, err
+		}
+		hosts[u.Host] = h
 	}
 	return hosts, nil
 }

@@ -26,7 +26,7 @@ func BenchmarkCall(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	peers := httpserver.PeerClient(&httpserver.Dialer{}).Transport
+	peers := httpserver.PeerClient(&httpserver.Dialer{}, nil).Transport
 	b.Run("proxy", func(b *testing.B) {
 		proxy := &httputil.ReverseProxy{Transport: peers, Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(address)

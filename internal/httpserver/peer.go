@@ -2,6 +2,8 @@ package httpserver
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
@@ -57,13 +59,15 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 
 // PeerClient returns a client for configured peers. It follows no redirects,
 // since one could carry a token elsewhere, and uses no proxy of the
-// environment. It is safe for concurrent use, and meant to be shared.
-func PeerClient(d *Dialer) *http.Client {
+// environment. Peers on https must present a certificate of one of roots; nil
+// means the system's. It is safe for concurrent use, and meant to be shared.
+func PeerClient(d *Dialer, roots *x509.CertPool) *http.Client {
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			DialContext:            d.DialContext,
 			ForceAttemptHTTP2:      true, // net/http drops it for dialers of one's own
+			TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 			TLSHandshakeTimeout:    dialTimeout,
 			ResponseHeaderTimeout:  responseHeaderTimeout,
 			IdleConnTimeout:        peerIdleTimeout,

@@ -27,7 +27,7 @@ func TestPeersAreReachedOverTheOwnListener(t *testing.T) {
 			http.Redirect(w, r, "http://evil.example/", http.StatusFound)
 		})
 		network, stop := serve(t, s)
-		client := httpserver.PeerClient(&httpserver.Dialer{Local: map[string]func(context.Context) (net.Conn, error){"login.localhost:8080": network.Dial}})
+		client := httpserver.PeerClient(&httpserver.Dialer{Local: map[string]func(context.Context) (net.Conn, error){"login.localhost:8080": network.Dial}}, nil)
 		resp, err := client.Get("http://LOGIN.localhost:8080/")
 		if err != nil {
 			t.Fatal(err)
@@ -49,7 +49,7 @@ func TestLocalhostNamesAreThisMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := httpserver.PeerClient(&httpserver.Dialer{})
+	client := httpserver.PeerClient(&httpserver.Dialer{}, nil)
 	t.Cleanup(client.CloseIdleConnections)
 	for _, host := range []string{"localhost", "api.localhost", "a.b.LOCALHOST", "127.0.0.1"} {
 		resp, err := client.Get("http://" + host + ":" + u.Port() + "/")
@@ -72,7 +72,7 @@ func TestPeerClientUsesNoProxy(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://evil.example:3128")
 	client := httpserver.PeerClient(&httpserver.Dialer{Local: map[string]func(context.Context) (net.Conn, error){
 		"api.example.com:80": func(context.Context) (net.Conn, error) { return nil, errDialed },
-	}})
+	}}, nil)
 	if _, err := client.Get("http://api.example.com/"); !errors.Is(err, errDialed) {
 		t.Errorf("error is %v", err)
 	}

@@ -2,11 +2,14 @@ package webtest
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -21,9 +24,10 @@ const maxPage = 4 << 20
 // Chromium. It is for one goroutine. Whatever goes wrong on the wire ends the
 // test.
 type Browser struct {
-	t       testing.TB
-	client  *http.Client
-	cookies []cookie
+	t         testing.TB
+	client    *http.Client
+	transport *http.Transport
+	cookies   []cookie
 }
 
 // NewBrowser returns a browser whose connections come from dial; nil dials by
@@ -34,11 +38,26 @@ func NewBrowser(t testing.TB, dial func(ctx context.Context, network, address st
 	}
 	transport := &http.Transport{DialContext: dial, MaxResponseHeaderBytes: maxPage}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &Browser{t: t, client: &http.Client{
+	return &Browser{t: t, transport: transport, client: &http.Client{
 		Transport:     transport,
 		Timeout:       time.Minute,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+}
+
+// Trust makes the browser believe the certificate authorities of a PEM file, and
+// no others, on https.
+func (b *Browser) Trust(file string) {
+	b.t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		b.t.Fatalf("%s holds no certificate", file)
+	}
+	b.transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 }
 
 func dialTCP(ctx context.Context, network, address string) (net.Conn, error) {

@@ -47,6 +47,7 @@ func TestTypeScriptSimpleOAuthClient(t *testing.T) {
 				cmd.Env = append(os.Environ(), "NODE_OPTIONS=--import="+filepath.Join(data, "localhost.mjs"), "DISPLAY=", "BROWSER=true")
 				p := start(t, "simpleOAuthClient.js", cmd)
 				found, _ := p.wait(`(http://login\.localhost:\d+/authorize\?\S+)`, 0)
+				p.wait(`OAuth callback server started`, 0) // which it may print after the address
 				return p, found[1]
 			}
 			t.Run("reads customers", func(t *testing.T) {
@@ -65,6 +66,20 @@ func TestTypeScriptSimpleOAuthClient(t *testing.T) {
 				if strings.Contains(p.text(), `"Europe"`) {
 					t.Errorf("alice sees customers in Europe:\n%s", p.text())
 				}
+				p.say("quit")
+				<-p.ended
+			})
+			t.Run("reads customers over https", func(t *testing.T) {
+				mcp, data := demo(t, "--tls")
+				cmd := exec.Command(node, script, mcp)
+				cmd.Env = append(os.Environ(), "NODE_OPTIONS=--import="+filepath.Join(data, "localhost.mjs"), "NODE_EXTRA_CA_CERTS="+filepath.Join(data, "ca.pem"), "DISPLAY=", "BROWSER=true")
+				p := start(t, "simpleOAuthClient.js", cmd)
+				found, _ := p.wait(`(https://login\.localhost:\d+/authorize\?\S+)`, 0)
+				p.wait(`OAuth callback server started`, 0)
+				allowTrusting(t, filepath.Join(data, "ca.pem"), found[1], "alice")
+				_, at := p.wait(`mcp> `, 0)
+				p.say("call fetch-users")
+				p.wait(`"region": ?"USA"`, at)
 				p.say("quit")
 				<-p.ended
 			})

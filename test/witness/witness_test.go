@@ -152,18 +152,30 @@ func (p *program) say(line string) {
 }
 
 // demo starts the demo and returns its MCP server's URL and its folder.
-func demo(t *testing.T) (mcp, data string) {
+func demo(t *testing.T, flags ...string) (mcp, data string) {
 	t.Helper()
 	data = t.TempDir()
-	p := start(t, "gatehouse demo", exec.CommandContext(context.Background(), binary, "demo", "--listen", "127.0.0.1:0", "--data", data))
-	found, _ := p.wait(`gateway +(http://mcp\.localhost:\d+)`, 0)
+	args := append([]string{"demo", "--listen", "127.0.0.1:0", "--data", data}, flags...)
+	p := start(t, "gatehouse demo", exec.CommandContext(context.Background(), binary, args...))
+	found, _ := p.wait(`gateway +(https?://mcp\.localhost:\d+)`, 0)
 	return found[1], data
 }
 
 // allow answers for the person: signs in, and switches off what is named.
 func allow(t *testing.T, address, name string, off ...string) {
 	t.Helper()
+	decide(webtest.NewBrowser(t, nil), address, name, off...)
+}
+
+// allowTrusting is allow in a browser that trusts the demo's own authority.
+func allowTrusting(t *testing.T, authority, address, name string) {
+	t.Helper()
 	b := webtest.NewBrowser(t, nil)
+	b.Trust(authority)
+	decide(b, address, name)
+}
+
+func decide(b *webtest.Browser, address, name string, off ...string) {
 	consent := b.Get(address).Follow().Submit("username="+name, nil).Follow()
 	on := []string{}
 	for _, m := range regexp.MustCompile(`name="scope" value="([^"]+)"`).FindAllStringSubmatch(consent.Body, -1) {
