@@ -62,7 +62,7 @@ func (c *demoCommand) Run(ctx context.Context, o output) (err error) {
 			listeners[i] = tls.NewListener(l, tlsConfig(*certificate))
 		}
 	}
-	a, err := app.New(ctx, config, app.Options{Log: slog.New(slog.NewTextHandler(o.Err, nil)), Migrate: true})
+	a, err := app.New(ctx, config, app.Options{Log: slog.New(slog.NewTextHandler(o.Err, nil)), Version: shortVersion(), Migrate: true})
 	if err != nil {
 		closeAll()
 		return dataProblem(c.Data, err)

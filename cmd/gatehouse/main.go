@@ -98,17 +98,21 @@ type usageError string
 
 func (e usageError) Error() string { return string(e) }
 
-func versionText() string {
-	v := version
-	if v == "" {
-		v = "development"
-		if info, ok := debug.ReadBuildInfo(); ok {
-			for _, s := range info.Settings {
-				if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-					v += " " + s.Value[:12]
-				}
+// shortVersion is what MCP clients are told.
+func shortVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+				return "development-" + s.Value[:12]
 			}
 		}
 	}
-	return fmt.Sprintf("gatehouse %s (%s %s/%s)", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return "development"
+}
+
+func versionText() string {
+	return fmt.Sprintf("gatehouse %s (%s %s/%s)", shortVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

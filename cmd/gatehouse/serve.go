@@ -28,7 +28,7 @@ func (c *serveCommand) Run(ctx context.Context, o output) error {
 		return err
 	}
 	log := slog.New(slog.NewJSONHandler(o.Err, nil))
-	a, err := app.New(ctx, config, app.Options{Log: log})
+	a, err := app.New(ctx, config, app.Options{Log: log, Version: shortVersion()})
 	if err != nil {
 		return err
 	}

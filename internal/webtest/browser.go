@@ -34,7 +34,7 @@ type Browser struct {
 // TCP, with localhost and the names below it being this machine.
 func NewBrowser(t testing.TB, dial func(ctx context.Context, network, address string) (net.Conn, error)) *Browser {
 	if dial == nil {
-		dial = dialTCP
+		dial = DialTCP
 	}
 	transport := &http.Transport{DialContext: dial, MaxResponseHeaderBytes: maxPage}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -60,7 +60,9 @@ func (b *Browser) Trust(file string) {
 	b.transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 }
 
-func dialTCP(ctx context.Context, network, address string) (net.Conn, error) {
+// DialTCP dials by TCP; localhost and the names below it are this machine, which
+// not every resolver knows.
+func DialTCP(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
