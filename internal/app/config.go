@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -105,7 +106,7 @@ const maxConfig = 1 << 20
 func Load(path string) (Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return Config{}, fmt.Errorf("read configuration: %w", err)
+		return Config{}, fmt.Errorf("read configuration: %w; name the file with -c, or write one as docs/quickstart.md says", err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
@@ -119,7 +120,7 @@ func Load(path string) (Config, error) {
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	d.KnownFields(true)
 	if err := d.Decode(&c); err != nil {
-		return Config{}, fmt.Errorf("configuration %s: %w", path, strict(err))
+		return Config{}, fmt.Errorf("configuration %s:\n%w", path, strict(err))
 	}
 	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return Config{}, fmt.Errorf("configuration %s: more than one YAML document; keep one", path)
@@ -131,15 +132,38 @@ func Load(path string) (Config, error) {
 	return c, nil
 }
 
-// strict rewords what the YAML library says of unknown keys.
+var (
+	unknownKey = regexp.MustCompile(`^(line \d+): field (.+) not found in type app\.(\w+)$`)
+	otherForm  = regexp.MustCompile(`^(line \d+): cannot unmarshal .+ into (\S+)$`)
+)
+
+// strict rewords what the YAML library says of a file that does not fit: in the
+// words of the file, and without its values, of which one may be a secret.
 func strict(err error) error {
 	if errors.Is(err, io.EOF) {
-		return errors.New("is empty; docs/quickstart.md has one to begin with")
+		return errors.New("  it is empty; docs/quickstart.md has one to begin with")
 	}
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	text = strings.ReplaceAll(text, "not found in type app.", "is not a key of ")
-	text = strings.ReplaceAll(text, "field ", "key ")
-	return errors.New(text)
+	mismatch, ok := errors.AsType[*yaml.TypeError](err)
+	if !ok {
+		return errors.New("  " + strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	var lines []string
+	for _, text := range mismatch.Errors {
+		if m := unknownKey.FindStringSubmatch(text); m != nil {
+			where := map[string]string{"URLs": " of urls", "TLS": " of tls", "API": " of an API", "Scope": " of a scope"}[m[3]]
+			text = fmt.Sprintf("%s: %s is no key%s; docs/configuration.md has those there are", m[1], m[2], where)
+		} else if m := otherForm.FindStringSubmatch(text); m != nil {
+			form := "keys with values"
+			if m[2] == "string" {
+				form = "a text"
+			} else if strings.HasPrefix(m[2], "[]") {
+				form = "a list"
+			}
+			text = fmt.Sprintf("%s: %s must be here", m[1], form)
+		}
+		lines = append(lines, "  "+text)
+	}
+	return errors.New(strings.Join(lines, "\n"))
 }
 
 func (c *Config) defaults() {

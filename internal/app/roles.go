@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -68,15 +69,20 @@ func (a *App) roles(ctx context.Context) (map[string]http.Handler, error) {
 	return hosts, nil
 }
 
-// Catalog derives the tools of every configured API from its document.
+// Catalog derives the tools of every configured API from its document. Its
+// error names every API for which that cannot be done.
 func Catalog(c *Config) ([]*catalog.API, error) {
 	var apis []*catalog.API
-	for _, a := range c.APIs {
+	var problems []error
+	for i, a := range c.APIs {
 		api, err := c.catalogAPI(a)
 		if err != nil {
-			return nil, fmt.Errorf("API %s: %w", a.Name, err)
+			problems = append(problems, fmt.Errorf("apis[%d] %s: %w", i, a.Name, err))
 		}
 		apis = append(apis, api)
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
 	}
 	return apis, nil
 }

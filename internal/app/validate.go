@@ -8,6 +8,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gatehouse/internal/client"
@@ -32,10 +33,8 @@ func (c *Config) Validate() error {
 	}
 	if c.Store == "" {
 		report("store", "is missing; for example sqlite:gatehouse.db")
-	} else if u, err := url.Parse(c.Store); err == nil && u.User != nil {
-		if _, set := u.User.Password(); set {
-			report("store", "has a password in it; put the URL into an environment variable or file and write env:NAME or file:PATH")
-		}
+	} else if holdsPassword(c.Store) {
+		report("store", "has a password in it; put the URL into an environment variable or file and write env:NAME or file:PATH")
 	}
 	if c.Data == "" {
 		report("data", "is missing; name a folder for this process's own keys")
@@ -51,6 +50,29 @@ func (c *Config) Validate() error {
 	}
 	c.validateAPIs(report)
 	return errors.Join(problems...)
+}
+
+// holdsPassword reports whether a database URL holds a password, or cannot be
+// read and so might.
+func holdsPassword(store string) bool {
+	if !strings.Contains(store, "://") { // sqlite:PATH or a reference
+		return false
+	}
+	u, err := url.Parse(store)
+	if err != nil {
+		return true
+	}
+	_, set := u.User.Password()
+	q := u.Query()
+	return set || q.Has("password") || q.Has("sslpassword")
+}
+
+// shown quotes a URL for a person, unless it may hold a password.
+func shown(value string) string {
+	if u, err := url.Parse(value); err != nil || u.User != nil {
+		return "the value, which is not repeated here because it may hold a password,"
+	}
+	return strconv.Quote(value)
 }
 
 type reporter func(path, format string, args ...any)
@@ -71,7 +93,7 @@ func (c *Config) validateURLs(report reporter) {
 		}
 		u, err := url.Parse(role.url)
 		if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(role.url, "/") {
-			report(role.path, "%q is no base URL such as https://login.example.com (no trailing slash)", role.url)
+			report(role.path, "%s is no base URL such as https://login.example.com (no trailing slash)", shown(role.url))
 			continue
 		}
 		if role.path != "urls.authserver" && u.Path != "" {
@@ -119,7 +141,7 @@ func (c *Config) validateAPIs(report reporter) {
 			report(at("openapi"), "%q must be file:PATH", a.OpenAPI)
 		}
 		if u, err := url.Parse(a.URL); err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || !slices.Contains([]string{"http", "https"}, u.Scheme) {
-			report(at("url"), "%q is no base URL such as https://orders.internal", a.URL)
+			report(at("url"), "%s is no base URL such as https://orders.internal", shown(a.URL))
 		}
 		if a.Audience == "" {
 			report(at("audience"), "is missing")

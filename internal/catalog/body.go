@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
 	"gatehouse/internal/openapi"
 )
 
@@ -12,12 +14,12 @@ import (
 type body struct {
 	media    string
 	required bool
-	spread   bool // its members are arguments; otherwise it is one argument
+	whole    *jsonschema.Schema // of the body, where its members' own schemas do not say everything
 }
 
 // takeBody adds the members of an object to the arguments, and any other body
 // as one argument named body.
-func (t *Tool) takeBody(op openapi.Operation, in *input) error {
+func (t *Tool) takeBody(op openapi.Operation, in *input, c compiler) error {
 	b := op.Body
 	if b == nil {
 		return nil
@@ -40,7 +42,11 @@ func (t *Tool) takeBody(op openapi.Operation, in *input) error {
 		in.arguments = append(in.arguments, Argument{Name: name, In: "body"})
 		return nil
 	}
-	t.body.spread = true
+	for _, name := range s.required { // without being described
+		if _, ok := s.properties[name]; !ok {
+			s.properties[name] = map[string]any{}
+		}
+	}
 	for _, member := range slices.Sorted(maps.Keys(s.properties)) {
 		schema, ok := s.properties[member].(map[string]any)
 		if !ok { // true or false
@@ -65,7 +71,7 @@ func (t *Tool) takeBody(op openapi.Operation, in *input) error {
 	if err != nil {
 		return err
 	}
-	t.wholeBody, err = compile(schema)
+	t.body.whole, err = c.compile(schema)
 	return err
 }
 
@@ -99,8 +105,6 @@ func (m *members) take(schema map[string]any) bool {
 			for _, name := range list {
 				if s, ok := name.(string); ok {
 					m.required = append(m.required, s)
-					// What is required without being described is no argument.
-					m.whole = true
 				}
 			}
 		case "additionalProperties":
@@ -136,26 +140,29 @@ func (m *members) add(v any) {
 	}
 }
 
-// bodyOf puts the body together from arguments. given is false if none of them
-// belongs to it.
-func (t *Tool) bodyOf(arguments map[string]any) (value any, given bool) {
+// bodyOf puts the body together from arguments. send is false if there is none
+// to send.
+func (t *Tool) bodyOf(arguments map[string]any) (value any, send bool) {
+	if t.body == nil {
+		return nil, false
+	}
 	object := map[string]any{}
-	known := map[string]bool{}
+	elsewhere := map[string]bool{}
 	for _, a := range t.Arguments {
-		known[a.Name] = true
-		v, ok := arguments[a.Name]
+		v, given := arguments[a.Name]
+		elsewhere[a.Name] = true
 		switch {
-		case a.In != "body" || !ok:
+		case a.In != "body" || !given:
 		case a.Field == "":
 			return v, true
 		default:
 			object[a.Field] = v
 		}
 	}
-	for name, v := range arguments {
-		if _, taken := object[name]; !known[name] && !taken {
+	for name, v := range arguments { // those that no name is given for
+		if _, taken := object[name]; !elsewhere[name] && !taken {
 			object[name] = v
 		}
 	}
-	return object, len(object) > 0
+	return object, len(object) > 0 || t.body.required
 }

@@ -59,24 +59,31 @@ type Options struct {
 // New derives the tools of an API. What cannot be a tool is in Skipped; a
 // configuration that contradicts the document is an error.
 func New(o Options) (*API, error) {
-	if u, err := url.Parse(o.URL); err != nil || u.Host == "" {
-		return nil, fmt.Errorf("url %q is no base URL", o.URL)
+	if err := checkBase(o.URL); err != nil {
+		return nil, err
+	}
+	if o.Document == nil {
+		return nil, errors.New("there is no OpenAPI document")
 	}
 	a := &API{
-		Name: o.Name, Title: cmp.Or(o.Title, plain(o.Document.Title, 80), o.Name), Resource: o.Resource, MCPPath: o.MCPPath,
+		Name: o.Name, Title: cmp.Or(o.Title, line(o.Document.Title), o.Name), Resource: o.Resource, MCPPath: o.MCPPath,
 		URL: o.URL, Audience: o.Audience, Claims: slices.Clone(o.Claims), Scopes: map[string]Scope{}, byName: map[string]*Tool{},
 	}
 	for name, s := range o.Scopes {
 		s.Name = name
 		a.Scopes[name] = s
 	}
+	c := compiler{}
 	for _, op := range o.Document.Operations {
-		if err := a.add(op); err != nil {
+		if err := a.add(op, c); err != nil {
 			a.Skipped = append(a.Skipped, Skipped{op.Method + " " + op.Path, err.Error()})
 		}
 	}
 	if len(a.Tools) == 0 {
-		return nil, errors.New("the document yields no tool; it has no operation that takes and gives JSON")
+		if len(a.Skipped) == 0 {
+			return nil, errors.New("the document yields no tool; it has no operation")
+		}
+		return nil, fmt.Errorf("the document yields no tool; %s for example is left out because %s", a.Skipped[0].Operation, a.Skipped[0].Reason)
 	}
 	slices.SortFunc(a.Tools, func(x, y *Tool) int { return cmp.Compare(x.Name, y.Name) })
 	a.addScopes()
@@ -89,6 +96,18 @@ func New(o Options) (*API, error) {
 		a.DefaultScopes = a.readingScopes()
 	}
 	return a, nil
+}
+
+// checkBase checks the address that paths of operations are put behind.
+func checkBase(base string) error {
+	u, err := url.Parse(base)
+	switch {
+	case err != nil, u.Host == "", u.Scheme != "https" && u.Scheme != "http":
+		return fmt.Errorf("url %q must be an http or https URL", base)
+	case u.User != nil, u.RawQuery != "", u.ForceQuery, u.Fragment != "":
+		return fmt.Errorf("url %q must have no credentials, query or fragment", u.Redacted())
+	}
+	return nil
 }
 
 // addScopes completes Scopes with what the tools need and what is implied.

@@ -3,8 +3,10 @@ package catalog
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -24,7 +26,10 @@ type input struct {
 
 // takeInput makes the tool's input schema and remembers how each argument
 // travels.
-func (t *Tool) takeInput(op openapi.Operation) error {
+func (t *Tool) takeInput(op openapi.Operation, c compiler) error {
+	if err := checkPath(op.Path); err != nil {
+		return err
+	}
 	in := &input{properties: map[string]any{}, definitions: map[string]any{}, additional: false}
 	for _, location := range []string{"path", "query", "header", "cookie"} {
 		for _, p := range op.Parameters {
@@ -41,7 +46,7 @@ func (t *Tool) takeInput(op openapi.Operation) error {
 			return fmt.Errorf("its path has {%s}, which no parameter describes", name)
 		}
 	}
-	if err := t.takeBody(op, in); err != nil {
+	if err := t.takeBody(op, in, c); err != nil {
 		return err
 	}
 	t.Arguments = in.arguments
@@ -50,7 +55,7 @@ func (t *Tool) takeInput(op openapi.Operation) error {
 	if t.InputSchema, err = in.schema(); err != nil {
 		return err
 	}
-	t.input, err = compile(t.InputSchema)
+	t.input, err = c.compile(t.InputSchema)
 	return err
 }
 
@@ -171,6 +176,29 @@ func (in *input) schema() (json.RawMessage, error) {
 		root["$defs"] = in.definitions
 	}
 	return encode(root)
+}
+
+// checkPath refuses templates that are more than a path, or not the path that
+// they look like.
+func checkPath(path string) error {
+	if strings.ContainsAny(path, "?#\\ ") || strings.ContainsFunc(path, control) {
+		return errors.New("its path has characters that no path can have")
+	}
+	if _, err := url.PathUnescape(path); err != nil {
+		return errors.New("its path is not encoded correctly")
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		if dots(segment) {
+			return errors.New("its path has a dot segment")
+		}
+	}
+	for _, name := range templateNames(path) {
+		path = strings.ReplaceAll(path, "{"+name+"}", "")
+	}
+	if strings.ContainsAny(path, "{}") {
+		return errors.New("its path has a brace without its partner")
+	}
+	return nil
 }
 
 // templateNames lists the names in braces of a path template.

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -18,9 +18,8 @@ import (
 // Limits of what tools say of themselves. Agents read every word of it on
 // every turn.
 const (
-	maxName        = 64 // characters; what clients accept
-	maxTitle       = 100
-	maxDescription = 2000
+	maxName  = 64 // characters; what clients accept
+	maxTitle = 100
 )
 
 // Tool is one operation as an MCP tool.
@@ -38,9 +37,9 @@ type Tool struct {
 	Arguments                         []Argument // by name
 
 	wrapped bool // the API's answer is no object and becomes {"result": …}
-	media   string
 	input   *jsonschema.Schema
-	output  *jsonschema.Schema
+	output  *jsonschema.Schema // nil if there is no OutputSchema
+	body    *body              // nil if none is sent
 }
 
 // Argument says how an argument travels.
@@ -54,7 +53,7 @@ type Argument struct {
 }
 
 // add derives the tool of one operation.
-func (a *API) add(op openapi.Operation) error {
+func (a *API) add(op openapi.Operation, c compiler) error {
 	if op.Problem != "" {
 		return errors.New(op.Problem)
 	}
@@ -62,7 +61,7 @@ func (a *API) add(op openapi.Operation) error {
 		return fmt.Errorf("%s is for HTTP itself", op.Method)
 	}
 	t := &Tool{
-		Name: a.freeName(op), Title: plain(op.Summary, maxTitle), Description: describe(op), Method: op.Method, Path: op.Path,
+		Name: a.freeName(op), Title: line(op.Summary), Description: describe(op), Method: op.Method, Path: op.Path,
 		ReadOnly:    op.Method == "GET" || op.Method == "HEAD",
 		Destructive: op.Method == "PUT" || op.Method == "PATCH" || op.Method == "DELETE",
 		Idempotent:  slices.Contains([]string{"GET", "HEAD", "PUT", "DELETE"}, op.Method),
@@ -75,11 +74,13 @@ func (a *API) add(op openapi.Operation) error {
 		}
 		t.Scopes = [][]string{{scope}}
 	}
-	if err := t.takeInput(op); err != nil {
+	if err := t.takeInput(op, c); err != nil {
 		return err
 	}
-	if err := t.takeOutput(op.Response); err != nil {
-		return err
+	if op.Method != "HEAD" { // whose answers have no content
+		if err := t.takeOutput(op.Response, c); err != nil {
+			return err
+		}
 	}
 	a.Tools = append(a.Tools, t)
 	a.byName[t.Name] = t
@@ -114,33 +115,15 @@ func fitName(s string) string {
 	return s[:min(len(s), maxName)]
 }
 
+// line makes a title of a text.
+func line(s string) string { return clip(strings.Join(strings.Fields(s), " "), maxTitle) }
+
 func describe(op openapi.Operation) string {
-	text := plain(op.Description, maxDescription)
-	if text == "" {
-		text = plain(op.Summary, maxDescription)
-	}
-	if text == "" {
-		text = op.Method + " " + op.Path
+	text := cmp.Or(op.Description, op.Summary, op.Method+" "+op.Path)
+	if op.Deprecated {
+		text = "Deprecated. " + text
 	}
 	return text
-}
-
-// plain makes text of a document one that can be shown anywhere: no control or
-// invisible characters, bounded in runes.
-func plain(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' {
-			return r
-		}
-		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs) {
-			return -1
-		}
-		return r
-	}, strings.TrimSpace(s))
-	if runes := []rune(s); len(runes) > limit {
-		return string(runes[:limit-1]) + "…"
-	}
-	return s
 }
 
 // Needed are the scopes that a challenge names: all of the first alternative.

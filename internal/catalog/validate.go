@@ -9,18 +9,26 @@ import (
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 
 	"gatehouse/internal/openapi"
 )
 
-// compile makes a validator of a schema: dialect 2020-12, formats asserted,
-// nothing loaded from anywhere (R-RS-43).
-func compile(schema json.RawMessage) (*jsonschema.Schema, error) {
+// compiler makes validators of schemas. Equal schemas share one, since the
+// operations of an API answer with the same few.
+type compiler map[string]*jsonschema.Schema
+
+// compile makes a validator: dialect 2020-12, formats asserted, nothing loaded
+// from anywhere (R-RS-43).
+func (known compiler) compile(schema json.RawMessage) (*jsonschema.Schema, error) {
+	if compiled, ok := known[string(schema)]; ok {
+		return compiled, nil
+	}
 	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
 	if err != nil {
 		return nil, fmt.Errorf("its schema: %w", err)
+	}
+	if !bounded(v) {
+		return nil, fmt.Errorf("its schema: %w", errDigits)
 	}
 	const here = "urn:gatehouse:schema"
 	c := jsonschema.NewCompiler()
@@ -31,9 +39,13 @@ func compile(schema json.RawMessage) (*jsonschema.Schema, error) {
 		return nil, fmt.Errorf("its schema: %w", err)
 	}
 	compiled, err := c.Compile(here)
+	if invalid, ok := errors.AsType[*jsonschema.SchemaValidationError](err); ok {
+		return nil, fmt.Errorf("its schema is not valid: %w", explain(invalid.Err, "it"))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("its schema is not valid: %w", err)
 	}
+	known[string(schema)] = compiled
 	return compiled, nil
 }
 
@@ -56,28 +68,51 @@ func encode(v any) (json.RawMessage, error) {
 
 // takeOutput makes the output schema. MCP wants an object; an API that answers
 // with anything else has its answer wrapped.
-func (t *Tool) takeOutput(s *openapi.Schema) error {
+func (t *Tool) takeOutput(s *openapi.Schema, c compiler) error {
 	if s == nil {
 		return nil
 	}
-	var root any = s
-	if types := s.Types(); len(types) != 1 || types[0] != "object" {
+	root := s.Object()
+	if isObject(root) {
+		root["type"] = "object"
+	} else {
 		t.wrapped = true
-		wrapper := map[string]any{"type": "object", "required": []string{"result"}, "properties": map[string]any{"result": s.Root}}
+		root = map[string]any{"type": "object", "required": []string{"result"}, "properties": map[string]any{"result": s.Root}}
 		if len(s.Definitions) > 0 {
-			wrapper["$defs"] = s.Definitions
+			root["$defs"] = s.Definitions
 		}
-		root = wrapper
 	}
 	schema, err := encode(root)
 	if err != nil {
 		return err
 	}
-	if t.output, err = compile(schema); err != nil {
+	if t.output, err = c.compile(schema); err != nil {
 		return err
 	}
 	t.OutputSchema = schema
 	return nil
+}
+
+// isObject reports whether only objects are meant by a schema, which need not
+// say so itself.
+func isObject(schema map[string]any) bool {
+	object := func(part any) bool {
+		o, ok := part.(map[string]any)
+		return ok && isObject(o)
+	}
+	if kind, typed := schema["type"]; typed {
+		return kind == "object"
+	}
+	combined, _ := schema["allOf"].([]any)
+	if schema["properties"] != nil || slices.ContainsFunc(combined, object) {
+		return true
+	}
+	for _, choice := range []string{"anyOf", "oneOf"} {
+		if forms, _ := schema[choice].([]any); len(forms) > 0 {
+			return !slices.ContainsFunc(forms, func(form any) bool { return !object(form) })
+		}
+	}
+	return false
 }
 
 // Validate checks a call's arguments, an object or nothing, against the input
@@ -95,8 +130,16 @@ func (t *Tool) Validate(arguments json.RawMessage) (map[string]any, error) {
 	if !ok {
 		return nil, errors.New("they must be an object")
 	}
+	if !bounded(v) {
+		return nil, errDigits
+	}
 	if err := t.input.Validate(v); err != nil {
-		return nil, explain(err)
+		return nil, explain(err, "")
+	}
+	if body, send := t.bodyOf(object); send && t.body.whole != nil {
+		if err := t.body.whole.Validate(body); err != nil {
+			return nil, explain(err, "the arguments for the body")
+		}
 	}
 	return object, nil
 }
@@ -120,55 +163,33 @@ func (t *Tool) Structure(body []byte) (json.RawMessage, error) {
 		}
 		return body, nil
 	}
+	if !bounded(v) {
+		return nil, errDigits
+	}
 	if err := t.output.Validate(v); err != nil {
-		return nil, explain(err)
+		return nil, explain(err, "the answer")
 	}
 	return body, nil
 }
 
-// maxProblems bounds what one error lists, maxEcho what it repeats of a value.
-const (
-	maxProblems = 5
-	maxEcho     = 40
-)
+var errDigits = errors.New("a number has too many digits")
 
-// explain rewords a validation error: its leaves, each with the place where it
-// is, in a bounded sentence.
-func explain(err error) error {
-	invalid, ok := errors.AsType[*jsonschema.ValidationError](err)
-	if !ok {
-		return errors.New("they could not be checked")
-	}
-	printer := message.NewPrinter(language.English)
-	var problems []string
-	var visit func(e *jsonschema.ValidationError)
-	visit = func(e *jsonschema.ValidationError) {
-		for _, cause := range e.Causes {
-			visit(cause)
-		}
-		if len(e.Causes) > 0 || len(problems) > maxProblems {
-			return
-		}
-		place := strings.Join(e.InstanceLocation, ".")
-		text := clip(e.ErrorKind.LocalizedString(printer), 3*maxEcho)
-		if place != "" {
-			text = clip(place, maxEcho) + ": " + text
-		}
-		if !slices.Contains(problems, text) {
-			problems = append(problems, text)
+// bounded reports whether every number can be compared at reasonable cost. The
+// validator computes exactly: 1e1000000 would cost it a million digits, and a
+// larger exponent its life.
+func bounded(v any) bool {
+	switch v := v.(type) {
+	case json.Number:
+		f, err := v.Float64()
+		return err == nil && len(v) <= 100 && (f != 0 || !strings.ContainsAny(v.String(), "eE"))
+	case []any:
+		return !slices.ContainsFunc(v, func(item any) bool { return !bounded(item) })
+	case map[string]any:
+		for _, item := range v {
+			if !bounded(item) {
+				return false
+			}
 		}
 	}
-	visit(invalid)
-	if len(problems) > maxProblems {
-		problems = append(problems[:maxProblems], "and more")
-	}
-	return errors.New(strings.Join(problems, "; "))
-}
-
-func clip(s string, limit int) string {
-	runes := []rune(s)
-	if len(runes) <= limit {
-		return s
-	}
-	return string(runes[:limit-1]) + "…"
+	return true
 }

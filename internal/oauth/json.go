@@ -23,7 +23,7 @@ func Members(data []byte, depth int) (map[string]json.RawMessage, error) {
 		return nil, fmt.Errorf("%w: it is not UTF-8", ErrJSON)
 	}
 	if !json.Valid(data) {
-		return nil, fmt.Errorf("%w: expected one JSON object and nothing behind it", ErrJSON)
+		return nil, fmt.Errorf("%w: it is no valid JSON object, or something follows the object", ErrJSON)
 	}
 	// From here on data is known to be one valid value, so the walk only has to
 	// find where things end.

@@ -23,10 +23,11 @@ const (
 	maxNodes      = 500_000 // values, aliases expanded
 	maxDepth      = 200     // of nested values
 	maxOperations = 2000
-	maxSchema     = 20_000 // parts of one resolved schema
-	maxResponse   = 5_000  // parts of the schema of an answer
-	maxResolved   = 1 << 20
-	maxReferences = 50 // that lead from one to the next
+	maxSchema     = 20_000   // parts of one resolved schema
+	maxResponse   = 5_000    // parts of the schema of an answer
+	maxResolved   = 500_000  // parts of all resolved schemas
+	maxWork       = 10 << 20 // parts looked at, those of schemas included that come to nothing
+	maxReferences = 50       // that lead from one to the next
 	maxText       = 2000
 )
 
@@ -110,7 +111,7 @@ func Load(data []byte) (*Document, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: paths: is missing or no object", ErrDocument)
 	}
-	r := &reader{root: root, old: strings.HasPrefix(version, "3.0"), left: maxResolved}
+	r := &reader{root: root, old: strings.HasPrefix(version, "3.0"), left: maxResolved, work: maxWork}
 	d := &Document{}
 	if info, ok := root["info"].(map[string]any); ok {
 		d.Title = text(info, "title")

@@ -15,9 +15,10 @@ type reader struct {
 	root map[string]any
 	old  bool // OpenAPI 3.0
 	left int  // parts of schemas that may still be resolved
+	work int  // parts that may still be looked at
 }
 
-var methods = []string{"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+func (r *reader) exhausted() bool { return r.left < 0 || r.work < 0 }
 
 func (r *reader) pathItem(path string, v any) ([]Operation, error) {
 	item, err := r.object(v)
@@ -25,7 +26,7 @@ func (r *reader) pathItem(path string, v any) ([]Operation, error) {
 		return nil, err
 	}
 	var operations []Operation
-	for _, method := range methods {
+	for _, method := range []string{"get", "put", "post", "delete", "options", "head", "patch", "trace"} {
 		if item[method] == nil {
 			continue
 		}
@@ -39,7 +40,7 @@ func (r *reader) pathItem(path string, v any) ([]Operation, error) {
 		}
 		usable := op
 		if err := r.fill(&usable, item, o); err != nil {
-			if r.left < 0 {
+			if r.exhausted() {
 				return nil, fmt.Errorf("%s: %w", method, err)
 			}
 			op.Problem = err.Error()
@@ -126,6 +127,9 @@ func (r *reader) parameter(v any) (Parameter, error) {
 	if err != nil {
 		return Parameter{}, fmt.Errorf("%s: %w", p.Name, err)
 	}
+	if example, ok := o["example"]; ok && p.Schema.Root["examples"] == nil {
+		p.Schema.Root["examples"] = []any{example}
+	}
 	return p, nil
 }
 
@@ -184,7 +188,7 @@ func (r *reader) response(v any) (*Schema, error) {
 		return nil, nil
 	}
 	schema, err := r.schema(schemas[0], response, maxResponse)
-	if errors.Is(err, errSize) && r.left >= 0 {
+	if errors.Is(err, errSize) && !r.exhausted() {
 		return nil, nil
 	}
 	return schema, err

@@ -4,10 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 )
 
 // mode says which direction a schema is for: members that are readOnly are not
@@ -27,11 +24,15 @@ var errSize = errors.New("cut the document down to what agents need")
 func (r *reader) schema(v any, m mode, limit int) (*Schema, error) {
 	c := &converter{reader: r, mode: m, limit: limit, definitions: map[string]any{}, names: map[string]string{}}
 	root, err := c.convert(v, nil, 0)
-	if r.left -= c.parts; r.left < 0 {
-		return nil, fmt.Errorf("all schemas together have more than %d parts once references are resolved: %w", maxResolved, errSize)
-	}
 	if err == nil && c.parts > c.limit {
 		err = c.tooLarge()
+	}
+	r.work -= c.parts
+	if err == nil {
+		r.left -= c.parts
+	}
+	if r.exhausted() {
+		return nil, fmt.Errorf("all schemas together have more than %d parts once references are resolved: %w", maxResolved, errSize)
 	}
 	if err != nil {
 		return nil, err
@@ -55,26 +56,44 @@ type converter struct {
 	names       map[string]string // reference → name of its definition
 }
 
-// Keywords that are kept as they are, and those whose value is or contains
-// schemas. Everything else belongs to OpenAPI or changes what references mean,
-// and is left out.
-var (
-	plainKeywords = words(`type enum const default format multipleOf maximum exclusiveMaximum minimum
-		exclusiveMinimum maxLength minLength pattern maxItems minItems uniqueItems maxContains minContains maxProperties
-		minProperties required dependentRequired deprecated contentMediaType contentEncoding`)
-	schemaKeywords = words(`not items additionalProperties contains propertyNames if then else unevaluatedItems unevaluatedProperties`)
-	listKeywords   = words(`allOf anyOf oneOf prefixItems`)
-	mapKeywords    = words(`properties patternProperties dependentSchemas`)
-	// Beside a reference these only describe, so they can lie over its target.
-	describing = words(`title description default examples deprecated`)
+// holds says what the value of a keyword is made of.
+type holds int
+
+const (
+	nothing holds = iota // that could be kept
+	plain
+	oneSchema
+	schemaList
+	schemaMap
 )
 
-func words(s string) map[string]bool {
-	set := map[string]bool{}
-	for w := range strings.FieldsSeq(s) {
-		set[w] = true
+// content tells the keywords of JSON Schema from everything else, which belongs
+// to OpenAPI or changes what references mean, and is left out.
+func content(keyword string) holds {
+	switch keyword {
+	case "type", "enum", "const", "default", "format", "deprecated", "required", "dependentRequired",
+		"multipleOf", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum", "maxLength", "minLength", "pattern",
+		"maxItems", "minItems", "uniqueItems", "maxContains", "minContains", "maxProperties", "minProperties",
+		"contentMediaType", "contentEncoding":
+		return plain
+	case "not", "if", "then", "else", "items", "contains", "additionalProperties", "propertyNames", "unevaluatedItems", "unevaluatedProperties":
+		return oneSchema
+	case "allOf", "anyOf", "oneOf", "prefixItems":
+		return schemaList
+	case "properties", "patternProperties", "dependentSchemas":
+		return schemaMap
 	}
-	return set
+	return nothing
+}
+
+// describes reports whether a keyword only describes. Beside a reference it can
+// then lie over the target's.
+func describes(keyword string) bool {
+	switch keyword {
+	case "title", "description", "default", "examples", "deprecated":
+		return true
+	}
+	return false
 }
 
 // convert resolves one schema; stack are the references that it is inside of.
@@ -106,27 +125,27 @@ func (c *converter) keywords(s map[string]any, stack []string, depth int) (map[s
 	out := map[string]any{}
 	for _, name := range slices.Sorted(maps.Keys(s)) {
 		var err error
-		switch {
-		case name == "title" || name == "description":
-			if s := text(s, name); s != "" {
-				out[name] = s
-			}
-		case name == "examples":
-			if list, ok := s[name].([]any); ok {
-				out[name] = list
-			}
-		case plainKeywords[name]:
+		switch content(name) {
+		case plain:
 			out[name] = s[name]
-		case schemaKeywords[name]:
+		case oneSchema:
 			out[name], err = c.convert(s[name], stack, depth+1)
-		case listKeywords[name]:
+		case schemaList:
 			out[name], err = c.list(s[name], stack, depth)
-		case mapKeywords[name]:
+		case schemaMap:
 			out[name], err = c.members(s[name], stack, depth)
 		}
 		if err != nil {
 			return nil, err
 		}
+	}
+	for _, name := range []string{"title", "description"} {
+		if said := text(s, name); said != "" {
+			out[name] = said
+		}
+	}
+	if examples, ok := s["examples"].([]any); ok {
+		out["examples"] = examples
 	}
 	if example, ok := s["example"]; ok && out["examples"] == nil {
 		out["examples"] = []any{example}
@@ -170,64 +189,13 @@ func (c *converter) members(v any, stack []string, depth int) (any, error) {
 	return out, nil
 }
 
-// reference puts the target in place of the reference, or refers to a
-// definition where the target is being resolved already.
-func (c *converter) reference(ref string, s map[string]any, stack []string, depth int) (any, error) {
-	target, err := c.resolve(ref)
-	if err != nil {
-		return nil, err
-	}
-	if slices.Contains(stack, ref) {
-		return c.recursive(ref, target, depth)
-	}
-	if len(stack) > maxReferences {
-		return nil, fmt.Errorf("more than %d references lead from one to the next", maxReferences)
-	}
-	converted, err := c.convert(target, append(slices.Clone(stack), ref), depth+1)
-	if err != nil {
-		return nil, err
-	}
-	base, ok := converted.(map[string]any)
-	if !ok || c.old { // 3.0: siblings of $ref are ignored
-		return converted, nil
-	}
-	siblings, err := c.keywords(s, stack, depth)
-	if err != nil || len(siblings) == 0 {
-		return base, err
-	}
-	for name := range siblings {
-		if !describing[name] {
-			return map[string]any{"allOf": []any{base, siblings}}, nil
-		}
-	}
-	maps.Copy(base, siblings)
-	return base, nil
-}
-
-// recursive returns a reference to the definition of ref, which it makes the
-// first time.
-func (c *converter) recursive(ref string, target any, depth int) (any, error) {
-	name, made := c.names[ref]
-	if !made {
-		name = ref[strings.LastIndexByte(ref, '/')+1:]
-		for i := 2; c.definitions[name] != nil; i++ {
-			name = ref[strings.LastIndexByte(ref, '/')+1:] + strconv.Itoa(i)
-		}
-		c.names[ref] = name
-		c.definitions[name] = map[string]any{} // holds the name while its content is made
-		content, err := c.convert(target, []string{ref}, depth+1)
-		if err != nil {
-			return nil, err
-		}
-		c.definitions[name] = content
-	}
-	return map[string]any{"$ref": "#/$defs/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)}, nil
-}
-
 // hidden names the members of s, and of what it combines, that do not travel
 // in this direction.
 func (c *converter) hidden(s map[string]any, depth int) []string {
-	if c.parts++; c.parts > c.limit || depth > maxReferences {
+	if depth > 0 { // at 0 it is counted already
+		c.parts++
+	}
+	if c.parts > c.limit || depth > maxReferences {
 		return nil // conversion fails before long
 	}
 	var names []string
@@ -324,61 +292,12 @@ func modernise(out, s map[string]any) map[string]any {
 	}
 	// 3.0.3 gives nullable a meaning only beside type, but generators write it
 	// beside allOf, and mean it.
-	for name := range listKeywords {
+	for _, name := range []string{"allOf", "anyOf", "oneOf"} {
 		if out[name] != nil {
 			return map[string]any{"anyOf": []any{out, map[string]any{"type": "null"}}}
 		}
 	}
 	return out
-}
-
-// resolve finds what a reference means inside of the document (RFC 6901).
-func (r *reader) resolve(ref string) (any, error) {
-	pointer, local := strings.CutPrefix(ref, "#/")
-	if !local {
-		return nil, fmt.Errorf("$ref %.80q leads out of the document; nothing is fetched, so put it into the document", ref)
-	}
-	var v any = r.root
-	for step := range strings.SplitSeq(pointer, "/") {
-		unescaped, err := url.PathUnescape(step)
-		if err != nil {
-			return nil, fmt.Errorf("$ref %.80q is not encoded correctly", ref)
-		}
-		name := strings.NewReplacer("~1", "/", "~0", "~").Replace(unescaped)
-		switch in := v.(type) {
-		case map[string]any:
-			v = in[name]
-		case []any:
-			i, err := strconv.Atoi(name)
-			if err != nil || i < 0 || i >= len(in) {
-				return nil, fmt.Errorf("$ref %.80q leads nowhere", ref)
-			}
-			v = in[i]
-		default:
-			v = nil
-		}
-		if v == nil {
-			return nil, fmt.Errorf("$ref %.80q leads nowhere", ref)
-		}
-	}
-	return v, nil
-}
-
-// Types returns the types that a schema's root names; nil if it names none.
-func (s *Schema) Types() []string {
-	switch t := s.Root["type"].(type) {
-	case string:
-		return []string{t}
-	case []any:
-		var types []string
-		for _, v := range t {
-			if name, ok := v.(string); ok {
-				types = append(types, name)
-			}
-		}
-		return types
-	}
-	return nil
 }
 
 // Object returns the whole schema, definitions included, as one object.
