@@ -52,7 +52,7 @@ var thirdParty = map[string][]string{
 	"golang.org/x/net/html":                    {"internal/webtest"},
 	"golang.org/x/sync":                        {"internal/jose", "internal/resource", "internal/gateway"},
 	"golang.org/x/term":                        {"cmd/gatehouse"},
-	"golang.org/x/text":                        {"internal/account", "internal/catalog", "internal/sampleapi"},
+	"golang.org/x/text":                        {"internal/account", "internal/sampleapi"},
 	"golang.org/x/time/rate":                   {"internal/httpserver"},
 }
 

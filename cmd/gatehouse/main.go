@@ -79,7 +79,7 @@ func run(ctx context.Context, args []string, o output) int {
 		return code
 	}
 	if err != nil {
-		fmt.Fprintf(o.Err, "gatehouse: %v\nTry: gatehouse --help\n", err)
+		fmt.Fprintf(o.Err, "gatehouse: %v; see gatehouse --help\n", err)
 		return exitUsage
 	}
 	if err := parsed.Run(parser.Model); err != nil {

@@ -18,6 +18,10 @@ type personCommand struct {
 	Add personAddCommand `cmd:"" help:"Add somebody who can sign in."`
 }
 
+func (c *personCommand) Help() string {
+	return "Example:\n\n  gatehouse person add alice --claim region=USA"
+}
+
 type personAddCommand struct {
 	Name  string            `arg:"" help:"Name to sign in with."`
 	Claim map[string]string `placeholder:"NAME=VALUE" help:"Attribute that tokens carry to APIs that ask for it; repeat for more."`
@@ -96,9 +100,13 @@ type clientCommand struct {
 	Add clientAddCommand `cmd:"" help:"Add an agent that an administrator vouches for."`
 }
 
+func (c *clientCommand) Help() string {
+	return "Agents also register themselves; this is for those that cannot, or that you vouch for.\n\nExample:\n\n  gatehouse client add \"Nightly report\" --scope orders:read"
+}
+
 type clientAddCommand struct {
 	Name        string   `arg:"" help:"Name that people see."`
-	RedirectURI []string `placeholder:"URL" help:"Where answers go, for an agent that people use; repeat for more."`
+	RedirectURI []string `sep:"none" placeholder:"URL" help:"Where answers go, for an agent that people use; repeat for more."`
 	Scope       []string `placeholder:"SCOPE" help:"What it may do for itself, without a person (client credentials); repeat for more."`
 	Public      bool     `help:"Make no secret, for an agent that cannot keep one."`
 	JSON        bool     `help:"Print the result as JSON."`

@@ -65,6 +65,10 @@ type migrateCommand struct {
 	configFlag
 }
 
+func (c *migrateCommand) Help() string {
+	return "What is stored stays. Run it after each update of gatehouse, before serve.\n\nExample:\n\n  gatehouse migrate -c gatehouse.yaml"
+}
+
 func (c *migrateCommand) Run(ctx context.Context, o output) error {
 	config, err := app.Load(c.File)
 	if err != nil {
@@ -81,8 +85,16 @@ type configCommand struct {
 	Check configCheckCommand `cmd:"" help:"Validate a configuration file and the documents it names."`
 }
 
+func (c *configCommand) Help() string {
+	return "Example:\n\n  gatehouse config check"
+}
+
 type configCheckCommand struct {
 	configFlag
+}
+
+func (c *configCheckCommand) Help() string {
+	return "Nothing is contacted and nothing is stored. Every problem is told with its place in the file.\n\nExample:\n\n  gatehouse config check -c gatehouse.yaml"
 }
 
 func (c *configCheckCommand) Run(_ context.Context, o output) error {

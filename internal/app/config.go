@@ -79,6 +79,9 @@ type API struct {
 	URL string `yaml:"url"`
 	// Audience is the aud of the tokens made for it. Default: URL.
 	Audience string `yaml:"audience"`
+	// Protect is what needs a token: all (the default), or calls, which lets
+	// anybody list the tools.
+	Protect string `yaml:"protect"`
 	// DefaultScopes are what an agent gets to ask for first, and what it gets
 	// when it asks for nothing. Default: what the reading tools need.
 	DefaultScopes []string `yaml:"default_scopes"`
@@ -180,6 +183,9 @@ func (c *Config) defaults() {
 		}
 		if a.Audience == "" {
 			a.Audience = a.URL
+		}
+		if a.Protect == "" {
+			a.Protect = "all"
 		}
 	}
 }

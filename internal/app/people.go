@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"gatehouse/internal/account"
@@ -11,6 +12,7 @@ import (
 	"gatehouse/internal/client"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/secret"
+	"gatehouse/internal/sqlstore"
 )
 
 // AddPerson creates an account with a password and claims, and returns its ID.
@@ -22,20 +24,15 @@ func AddPerson(ctx context.Context, cfg Config, name, password string, claims ma
 	defer func() { err = errors.Join(err, db.Close()) }()
 	normal, err := account.Normalize(name)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("add %q: %w", name, err)
 	}
 	hash, err := new(secret.Passwords).Hash(ctx, password)
 	if err != nil {
 		return "", err
 	}
 	a := account.Account{ID: secret.ID(), Name: normal, PasswordHash: hash, Claims: claims, CreatedAt: time.Now().Unix()}
-	if err := db.Append(ctx, audit.Entry{
-		ID: secret.ID(), Time: time.Now().UnixMilli(), Kind: audit.Admin, Outcome: audit.Done, AccountID: a.ID,
-		Reason: "person added from the terminal", Detail: map[string]string{"name": normal},
-	}); err != nil {
-		return "", err
-	}
-	if err := db.AddAccount(ctx, a); err != nil {
+	entry := audit.Entry{AccountID: a.ID, Reason: "person added from the terminal", Detail: map[string]string{"name": normal}}
+	if err := recorded(ctx, db, entry, func() error { return db.AddAccount(ctx, a) }); err != nil {
 		return "", fmt.Errorf("add %s: %w", normal, err)
 	}
 	return a.ID, nil
@@ -55,6 +52,14 @@ func AddClient(ctx context.Context, cfg Config, n NewClient) (id, value string, 
 	c := client.Client{
 		ID: secret.ID(), Origin: client.Administrated, Name: n.Name, RedirectURIs: n.RedirectURIs,
 		AuthMethod: oauth.AuthBasic, Scope: oauth.FormatScope(n.Scopes), CreatedAt: time.Now().Unix(), ApplicationType: "web",
+	}
+	if strings.TrimSpace(n.Name) == "" {
+		return "", "", errors.New("the client has no name; give it one that people recognise")
+	}
+	for _, s := range n.Scopes {
+		if !oauth.ValidScopeToken(s) {
+			return "", "", fmt.Errorf("%q is no scope; name one that `gatehouse tools` shows, such as orders:read", s)
+		}
 	}
 	for _, uri := range n.RedirectURIs {
 		if err := client.CheckRedirect(uri, nil); err != nil {
@@ -86,16 +91,26 @@ func AddClient(ctx context.Context, cfg Config, n NewClient) (id, value string, 
 		return "", "", err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if err := db.Append(ctx, audit.Entry{
-		ID: secret.ID(), Time: time.Now().UnixMilli(), Kind: audit.Admin, Outcome: audit.Done, ClientID: c.ID,
-		Reason: "client added from the terminal", Detail: map[string]string{"client_name": n.Name, "scope": c.Scope},
-	}); err != nil {
-		return "", "", err
-	}
-	if err := db.AddClient(ctx, c); err != nil {
-		return "", "", err
+	entry := audit.Entry{ClientID: c.ID, Reason: "client added from the terminal", Detail: map[string]string{"client_name": n.Name, "scope": c.Scope}}
+	if err := recorded(ctx, db, entry, func() error { return db.AddClient(ctx, c) }); err != nil {
+		return "", "", fmt.Errorf("add %s: %w", n.Name, err)
 	}
 	return c.ID, value, nil
+}
+
+// recorded performs an act of an administrator between its two audit entries:
+// what cannot be recorded does not happen.
+func recorded(ctx context.Context, db *sqlstore.DB, entry audit.Entry, act func() error) error {
+	entry.ID, entry.Time, entry.Kind, entry.Outcome = secret.ID(), time.Now().UnixMilli(), audit.Admin, audit.Started
+	if err := db.Append(ctx, entry); err != nil {
+		return err
+	}
+	err := act()
+	outcome, reason := audit.Done, entry.Reason
+	if err != nil {
+		outcome, reason = audit.Failed, err.Error()
+	}
+	return errors.Join(err, db.Finish(ctx, entry.ID, outcome, reason, entry.Detail))
 }
 
 // Migrate brings the database up to date.

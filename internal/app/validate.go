@@ -146,6 +146,9 @@ func (c *Config) validateAPIs(report reporter) {
 		if a.Audience == "" {
 			report(at("audience"), "is missing")
 		}
+		if a.Protect != "all" && a.Protect != "calls" && c.demo == nil {
+			report(at("protect"), "%q is not known; write all or calls", a.Protect)
+		}
 		for _, claim := range a.Claims {
 			if claim == "" || jose.ReservedClaim(claim) {
 				report(at("claims"), "%q is a claim of the token itself; name attributes of account or client", claim)

@@ -58,6 +58,7 @@ func TestValidate(t *testing.T) {
 		"address with a password": {"https://books.internal", "https://u:p@books.internal", "apis[0].url"},
 		"claim of the token":      {"name: books", "name: books, claims: [sub]", "apis[0].claims"},
 		"bad scope":               {"name: books", `name: books, default_scopes: ["a b"]`, "apis[0].default_scopes"},
+		"unknown protection":      {"name: books", "name: books, protect: nothing", "apis[0].protect"},
 		"bad origin":              {"data: data", "data: data\nallowed_origins: [example.com]", "allowed_origins[0]"},
 		"half of TLS":             {"data: data", "data: data\ntls: {certificate: x}", "tls"},
 		"two documents":           {"data: data", "data: data\n---\nx: y", "YAML"},

@@ -29,6 +29,7 @@ type API struct {
 	DefaultScopes []string
 	Scopes        map[string]Scope // every scope that a tool needs or the configuration names
 	Claims        []string         // that tokens for it carry
+	OpenListing   bool             // tools may be listed, not called, without a token
 	Skipped       []Skipped
 
 	byName map[string]*Tool
@@ -54,6 +55,7 @@ type Options struct {
 	DefaultScopes                                 []string         // default: what the reading tools need
 	Scopes                                        map[string]Scope // texts and hierarchy; others are added
 	Claims                                        []string
+	OpenListing                                   bool
 }
 
 // New derives the tools of an API. What cannot be a tool is in Skipped; a
@@ -67,7 +69,7 @@ func New(o Options) (*API, error) {
 	}
 	a := &API{
 		Name: o.Name, Title: cmp.Or(o.Title, line(o.Document.Title), o.Name), Resource: o.Resource, MCPPath: o.MCPPath,
-		URL: o.URL, Audience: o.Audience, Claims: slices.Clone(o.Claims), Scopes: map[string]Scope{}, byName: map[string]*Tool{},
+		URL: o.URL, Audience: o.Audience, Claims: slices.Clone(o.Claims), OpenListing: o.OpenListing, Scopes: map[string]Scope{}, byName: map[string]*Tool{},
 	}
 	for name, s := range o.Scopes {
 		s.Name = name

@@ -28,6 +28,7 @@ type Origin string
 // Origins, least trusted first.
 const (
 	Registered    Origin = "registered"    // registered itself (RFC 7591): everything it says of itself is its own word
+	Document      Origin = "document"      // described by the document at its client_id: whoever holds that address wrote it
 	Administrated Origin = "administrated" // an administrator created it
 	Gateway       Origin = "gateway"       // an MCP gateway of this installation
 )
@@ -47,6 +48,7 @@ type Client struct {
 	AuthMethod      string          // token_endpoint_auth_method
 	SecretHash      secret.Hash     // of the client secret; empty for none and private_key_jwt
 	Keys            json.RawMessage // JWK set of private_key_jwt; nil otherwise
+	KeysURI         string          // jwks_uri: where a document says that they are, instead of Keys
 	Scope           string          // as registered; echoed, never a ceiling
 	CreatedAt       int64           // Unix seconds
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"gatehouse/internal/catalog"
@@ -64,6 +65,9 @@ func (e *endpoint) serve(w http.ResponseWriter, r *http.Request) (id json.RawMes
 		return nil, e.pages.Render(w, http.StatusOK, "endpoint.html", e.page)
 	}
 	c, err := e.authenticate(r)
+	if errors.Is(err, resource.ErrNoToken) && e.api.OpenListing && r.Method == http.MethodPost {
+		c, err = caller{}, nil // nobody: dispatch serves what needs no token
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -113,8 +117,18 @@ func (e *endpoint) authenticate(r *http.Request) (caller, error) {
 	return caller{token, t}, nil
 }
 
+// openToNobody reports whether a method may be served without a token where an
+// API opens its listing (security.md 14). Everything else is refused alike,
+// known or not.
+func openToNobody(method string) bool {
+	return slices.Contains([]string{"initialize", "ping", "server/discover", "tools/list"}, method)
+}
+
 // dispatch calls the method of m's era.
 func (e *endpoint) dispatch(ctx context.Context, c caller, m *message) ([]byte, error) {
+	if c.token == "" && !openToNobody(m.method) {
+		return nil, resource.ErrNoToken
+	}
 	h, ok := e.methods[m.modern][m.method]
 	if !ok {
 		return nil, m.refuse(codeMethodNotFound, "method %q is not served", excerpt(m.method))

@@ -67,6 +67,7 @@ type Grant struct {
 	ClientID  string
 	Resource  string
 	Scopes    []string
+	Agreed    string // fingerprint of what the client was when the person agreed (client.Fingerprint)
 	CreatedAt int64
 	ExpiresAt int64
 }

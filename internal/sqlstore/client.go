@@ -11,15 +11,15 @@ import (
 
 const (
 	clientColumns = `id, origin, name, uri, application_type, redirect_uris, grant_types, response_types,
-		auth_method, secret_hash, jwks, scope, created_at`
+		auth_method, secret_hash, jwks, jwks_uri, scope, created_at`
 	insertClient = `INSERT INTO clients (` + clientColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
 	addClient = insertClient + ` ON CONFLICT DO NOTHING`
 	putClient = insertClient + ` ON CONFLICT (id) DO UPDATE SET origin = excluded.origin, name = excluded.name,
 		uri = excluded.uri, application_type = excluded.application_type, redirect_uris = excluded.redirect_uris,
 		grant_types = excluded.grant_types, response_types = excluded.response_types,
 		auth_method = excluded.auth_method, secret_hash = excluded.secret_hash, jwks = excluded.jwks,
-		scope = excluded.scope, created_at = excluded.created_at`
+		jwks_uri = excluded.jwks_uri, scope = excluded.scope, created_at = excluded.created_at`
 	selectClient = `SELECT ` + clientColumns + ` FROM clients WHERE id = $1`
 	// An assertion that was swept too late does not count as used.
 	useAssertion = `INSERT INTO assertions (hash, expires_at) VALUES ($1, $2)
@@ -59,7 +59,7 @@ func (d *DB) Client(ctx context.Context, id string) (client.Client, error) {
 	var redirects, grants, responses, keys string
 	err := d.reader.QueryRowContext(ctx, selectClient, id).Scan(&c.ID, (*string)(&c.Origin), &c.Name, &c.URI,
 		&c.ApplicationType, &redirects, &grants, &responses, &c.AuthMethod, (*string)(&c.SecretHash), &keys,
-		&c.Scope, &c.CreatedAt)
+		&c.KeysURI, &c.Scope, &c.CreatedAt)
 	if err != nil {
 		return client.Client{}, found("read client", err, client.ErrUnknown)
 	}
@@ -91,5 +91,5 @@ func clientRow(c client.Client) ([]any, error) {
 		return nil, err
 	}
 	return []any{c.ID, string(c.Origin), c.Name, c.URI, c.ApplicationType, redirects, toWords(c.GrantTypes),
-		toWords(c.ResponseTypes), c.AuthMethod, string(c.SecretHash), string(c.Keys), c.Scope, c.CreatedAt}, nil
+		toWords(c.ResponseTypes), c.AuthMethod, string(c.SecretHash), string(c.Keys), c.KeysURI, c.Scope, c.CreatedAt}, nil
 }

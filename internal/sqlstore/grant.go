@@ -11,17 +11,18 @@ import (
 )
 
 const (
-	grantColumns = `g.id, g.account_id, g.client_id, g.resource, g.scopes, g.created_at, g.expires_at`
+	grantColumns = `g.id, g.account_id, g.client_id, g.resource, g.scopes, g.agreed, g.created_at, g.expires_at`
 	grantLive    = `g.ended_at IS NULL AND g.expires_at > $2` // $2 is now, wherever this is used
 	ofParties    = `account_id = $1 AND client_id = $3 AND resource = $4`
 	selectGrant  = `SELECT ` + grantColumns + ` FROM grants g WHERE ` + ofParties + ` AND ` + grantLive
 	// An expired grant ends for good before a new one takes its place: renewing
 	// it would bring what hangs off it back to life.
 	endExpired  = `UPDATE grants SET ended_at = $2 WHERE ` + ofParties + ` AND ended_at IS NULL AND expires_at <= $2`
-	insertGrant = `INSERT INTO grants (id, account_id, client_id, resource, scopes, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)
+	insertGrant = `INSERT INTO grants (id, account_id, client_id, resource, scopes, agreed, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		ON CONFLICT (account_id, client_id, resource) WHERE ended_at IS NULL DO UPDATE SET expires_at = `
-	replaceGrant = insertGrant + `excluded.expires_at, scopes = excluded.scopes RETURNING id, scopes`
+	replaceGrant = insertGrant + `excluded.expires_at, scopes = excluded.scopes,
+		agreed = excluded.agreed RETURNING id, scopes`
 	// joinGrant leaves the row locked, so that its scopes can be widened after.
 	joinGrant = insertGrant + `CASE WHEN excluded.expires_at > grants.expires_at THEN excluded.expires_at
 		ELSE grants.expires_at END RETURNING id, scopes`
@@ -57,8 +58,8 @@ func putGrant(ctx context.Context, q runner, query string, g grant.Grant, now ti
 		return "", nil, err
 	}
 	var words string
-	err = q.QueryRowContext(ctx, query, g.ID, g.AccountID, g.ClientID, g.Resource, toWords(g.Scopes), g.CreatedAt,
-		g.ExpiresAt).Scan(&id, &words)
+	err = q.QueryRowContext(ctx, query, g.ID, g.AccountID, g.ClientID, g.Resource, toWords(g.Scopes), g.Agreed,
+		g.CreatedAt, g.ExpiresAt).Scan(&id, &words)
 	return id, fromWords(words), err
 }
 
@@ -110,7 +111,7 @@ func (d *DB) Revoke(ctx context.Context, grantID string, now time.Time) error {
 func scanGrant(row scanner, before ...any) (grant.Grant, error) {
 	var g grant.Grant
 	var scopes string
-	err := row.Scan(append(before, &g.ID, &g.AccountID, &g.ClientID, &g.Resource, &scopes, &g.CreatedAt, &g.ExpiresAt)...)
+	err := row.Scan(append(before, &g.ID, &g.AccountID, &g.ClientID, &g.Resource, &scopes, &g.Agreed, &g.CreatedAt, &g.ExpiresAt)...)
 	if err != nil {
 		return grant.Grant{}, err
 	}

@@ -31,6 +31,7 @@ CREATE TABLE clients (
 	auth_method      TEXT NOT NULL,
 	secret_hash      TEXT NOT NULL,
 	jwks             TEXT NOT NULL,
+	jwks_uri         TEXT NOT NULL,
 	scope            TEXT NOT NULL,
 	created_at       BIGINT NOT NULL
 );
@@ -66,6 +67,7 @@ CREATE TABLE grants (
 	client_id  TEXT NOT NULL,
 	resource   TEXT NOT NULL,
 	scopes     TEXT NOT NULL,
+	agreed     TEXT NOT NULL,
 	created_at BIGINT NOT NULL,
 	expires_at BIGINT NOT NULL,
 	ended_at   BIGINT
