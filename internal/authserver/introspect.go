@@ -3,7 +3,9 @@ package authserver
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"gatehouse/internal/client"
@@ -38,8 +40,37 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	w.Header().Add("Vary", "Accept")
+	if wantsSigned(r) {
+		return s.writeSigned(w, c.ID, answer)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(answer)
+}
+
+// introspectionType is the media type and JWS type of a signed answer.
+const introspectionType = "token-introspection+jwt"
+
+func wantsSigned(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "application/"+introspectionType)
+}
+
+// writeSigned answers with a JWT (RFC 9701 §5): for this caller alone, the
+// token's claims inside of one member, so that it can never be taken for an
+// access token (security.md 8).
+func (s *Server) writeSigned(w http.ResponseWriter, caller string, answer oauth.Introspection) error {
+	signed, err := s.Signer.Sign(introspectionType, struct {
+		Issuer        string              `json:"iss"`
+		Audience      string              `json:"aud"`
+		IssuedAt      int64               `json:"iat"`
+		Introspection oauth.Introspection `json:"token_introspection"`
+	}{s.Issuer, caller, time.Now().Unix(), answer})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/"+introspectionType)
+	_, err = io.WriteString(w, signed)
+	return err
 }
 
 // worth says what an opaque access token is worth now.

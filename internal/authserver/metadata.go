@@ -33,6 +33,7 @@ func (s *Server) metadata() func(http.ResponseWriter, *http.Request) {
 		TokenEndpoint:                              s.Issuer + "/token",
 		RegistrationEndpoint:                       s.Issuer + "/register",
 		IntrospectionEndpoint:                      s.Issuer + "/introspect",
+		IntrospectionSigningAlgValuesSupported:     []string{"ES256"},
 		RevocationEndpoint:                         s.Issuer + "/revoke",
 		RevocationEndpointAuthMethodsSupported:     methods,
 		JWKSURI:                                    s.Issuer + "/jwks.json",

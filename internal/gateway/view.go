@@ -18,7 +18,7 @@ func (s *Server) endpointView(api *catalog.API) EndpointView {
 	}
 	return EndpointView{
 		Tools: tools,
-		Host: strings.TrimSuffix(host, "/"), API: api.Title, Endpoint: api.Resource, AuthorizationServer: s.Issuer,
+		Host:  strings.TrimSuffix(host, "/"), API: api.Title, Endpoint: api.Resource, AuthorizationServer: s.Issuer,
 		Connect: []ConnectView{
 			{"Claude Code", "claude mcp add --transport http " + api.Name + " " + api.Resource},
 			{"Visual Studio Code", `code --add-mcp '{"name":"` + api.Name + `","type":"http","url":"` + api.Resource + `"}'`},

@@ -8,7 +8,8 @@ type ServerMetadata struct {
 	TokenEndpoint                              string   `json:"token_endpoint"`
 	RegistrationEndpoint                       string   `json:"registration_endpoint,omitempty"` // RFC 7591
 	IntrospectionEndpoint                      string   `json:"introspection_endpoint,omitempty"`
-	RevocationEndpoint                         string   `json:"revocation_endpoint,omitempty"` // RFC 7009
+	IntrospectionSigningAlgValuesSupported     []string `json:"introspection_signing_alg_values_supported,omitempty"` // RFC 9701 §7
+	RevocationEndpoint                         string   `json:"revocation_endpoint,omitempty"`                        // RFC 7009
 	RevocationEndpointAuthMethodsSupported     []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
 	JWKSURI                                    string   `json:"jwks_uri"`
 	ScopesSupported                            []string `json:"scopes_supported,omitempty"`
