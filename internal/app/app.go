@@ -199,28 +199,56 @@ func (a *App) dialOwn(ctx context.Context) (net.Conn, error) {
 // peers is the client that roles use for one another and for configured APIs.
 func (a *App) peers() *http.Client {
 	local := map[string]func(context.Context) (net.Conn, error){}
+	plain := map[string]bool{}
 	for _, base := range []string{a.config.URLs.AuthServer, a.config.URLs.Gateway, a.config.URLs.API} {
-		if base != "" {
-			local[hostPort(base)] = a.dialOwn
+		u, err := url.Parse(base)
+		if base == "" || err != nil { // Validate has parsed it
+			continue
 		}
+		if u.Scheme == "https" && !a.endsTLS() {
+			plain[u.Host] = true
+			u.Scheme = "http"
+		}
+		local[hostPort(u)] = a.dialOwn
 	}
 	var roots *x509.CertPool
 	if d := a.config.demo; d != nil && d.tls != nil {
 		roots = d.tls.Roots
 	}
-	return httpserver.PeerClient(&httpserver.Dialer{Local: local}, roots)
+	c := httpserver.PeerClient(&httpserver.Dialer{Local: local}, roots)
+	c.Transport = &behindProxy{c.Transport, plain}
+	return c
+}
+
+// endsTLS reports whether the own listener speaks TLS itself.
+func (a *App) endsTLS() bool {
+	return a.config.TLS != nil || a.config.demo != nil && a.config.demo.tls != nil
+}
+
+// behindProxy sends what is for this process's own https URLs, whose TLS a
+// proxy ends, to the own listener as that proxy would. It never leaves this
+// computer.
+type behindProxy struct {
+	http.RoundTripper
+	hosts map[string]bool
+}
+
+func (b *behindProxy) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme == "https" && b.hosts[r.URL.Host] {
+		u := *r.URL
+		u.Scheme = "http"
+		r = r.WithContext(r.Context()) // a RoundTripper must not change its request
+		r.URL = &u
+	}
+	return b.RoundTripper.RoundTrip(r)
 }
 
 // hostPort returns what is dialed for a URL.
-func hostPort(base string) string {
-	u, err := url.Parse(base)
-	if err != nil {
-		return base // Validate has parsed it
-	}
-	if u.Port() != "" {
+func hostPort(u *url.URL) string {
+	switch {
+	case u.Port() != "":
 		return u.Host
-	}
-	if u.Scheme == "https" {
+	case u.Scheme == "https":
 		return u.Host + ":443"
 	}
 	return u.Host + ":80"

@@ -82,6 +82,9 @@ type API struct {
 	// Protect is what needs a token: all (the default), or calls, which lets
 	// anybody list the tools.
 	Protect string `yaml:"protect"`
+	// SigningAlgorithm is that of the tokens made for it: ES256 (the default),
+	// or RS256 for APIs whose libraries know nothing newer; it costs twenty times as much.
+	SigningAlgorithm string `yaml:"signing_algorithm"`
 	// DefaultScopes are what an agent gets to ask for first, and what it gets
 	// when it asks for nothing. Default: what the reading tools need.
 	DefaultScopes []string `yaml:"default_scopes"`

@@ -9,41 +9,139 @@ import (
 	"path/filepath"
 	"time"
 
+	"gatehouse/internal/audit"
+	"gatehouse/internal/authserver"
+	"gatehouse/internal/catalog"
 	"gatehouse/internal/client"
 	"gatehouse/internal/jose"
 	"gatehouse/internal/oauth"
+	"gatehouse/internal/secret"
 	"gatehouse/internal/sqlstore"
 )
 
 // gatewayID is the client that the gateway authenticates as.
 const gatewayID = "gateway"
 
-// signingKey returns the key that signs tokens for APIs, created on first
-// start. It lives in the store, so that every replica has it; when two start
-// at once the first one's key is everyone's.
-func (a *App) signingKey(ctx context.Context) (jose.Key, error) {
+// ensureSigningKeys creates the keys that sign tokens for APIs on first start,
+// one for each algorithm that an API asks for. They live in the store, so that
+// every replica has them; when two start at once the first one's key is
+// everyone's.
+func (a *App) ensureSigningKeys(ctx context.Context, apis []*catalog.API) error {
 	keys, err := a.store.SigningKeys(ctx)
 	if err != nil {
-		return jose.Key{}, err
+		return err
 	}
-	if len(keys) > 0 {
-		return jose.ParsePrivate(keys[0].Private)
+	have := map[string]bool{}
+	for _, k := range keys {
+		have[k.Algorithm] = true
 	}
-	fresh, err := jose.Generate("ES256")
+	wanted := []string{jose.ES256} // which signs introspection answers, too
+	for _, api := range apis {
+		wanted = append(wanted, api.SigningAlgorithm)
+	}
+	for _, algorithm := range wanted {
+		if have[algorithm] {
+			continue
+		}
+		record, err := newSigningKey(algorithm, time.Now())
+		if err != nil {
+			return err
+		}
+		if _, err := a.store.AddFirstSigningKey(ctx, record); err != nil {
+			return err
+		}
+		have[algorithm] = true
+	}
+	return nil
+}
+
+func newSigningKey(algorithm string, now time.Time) (sqlstore.Key, error) {
+	fresh, err := jose.Generate(algorithm)
 	if err != nil {
-		return jose.Key{}, err
+		return sqlstore.Key{}, err
 	}
 	private, err := fresh.MarshalPrivate()
 	if err != nil {
-		return jose.Key{}, err
+		return sqlstore.Key{}, err
 	}
-	kept, err := a.store.AddFirstSigningKey(ctx, sqlstore.Key{
-		KeyID: fresh.KeyID, Algorithm: fresh.Algorithm, Private: private, CreatedAt: time.Now().Unix(),
-	})
+	return sqlstore.Key{
+		KeyID: fresh.KeyID, Algorithm: fresh.Algorithm, Private: private, CreatedAt: now.Unix(), SignsFrom: now.Unix(),
+	}, nil
+}
+
+// loadSigningKeys reads the keys for the authorization server's keyring.
+func (a *App) loadSigningKeys(ctx context.Context) ([]authserver.SigningKey, error) {
+	stored, err := a.store.SigningKeys(ctx)
 	if err != nil {
-		return jose.Key{}, err
+		return nil, err
 	}
-	return jose.ParsePrivate(kept.Private)
+	var keys []authserver.SigningKey
+	for _, k := range stored {
+		key, err := jose.ParsePrivate(k.Private)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, authserver.SigningKey{Key: key, SignsFrom: k.SignsFrom, PublishedUntil: k.PublishedUntil})
+	}
+	return keys, nil
+}
+
+// KeyLine is a signing key as an operator sees it. Times are Unix seconds.
+type KeyLine struct {
+	KeyID          string `json:"kid"`
+	Algorithm      string `json:"alg"`
+	CreatedAt      int64  `json:"created_at"`
+	SignsFrom      int64  `json:"signs_from"`
+	PublishedUntil int64  `json:"published_until,omitempty"`
+}
+
+// Keys lists the signing keys, oldest first.
+func Keys(ctx context.Context, cfg Config) (_ []KeyLine, err error) {
+	db, err := OpenStore(ctx, cfg, Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	stored, err := db.SigningKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var lines []KeyLine
+	for _, k := range stored {
+		lines = append(lines, KeyLine{k.KeyID, k.Algorithm, k.CreatedAt, k.SignsFrom, k.PublishedUntil})
+	}
+	return lines, nil
+}
+
+// RotateKey adds a key that will sign in place of the others of its algorithm.
+// A running server takes part without a restart: the key is published at once
+// and signs after authserver.PublishBefore, so that no request fails. If the
+// old key is compromised there is no such grace: the new one signs at once, the
+// old one is published no more, and APIs refuse what it signed as soon as they
+// fetch the key set again.
+func RotateKey(ctx context.Context, cfg Config, algorithm string, compromised bool, reason string) (_ KeyLine, err error) {
+	db, err := OpenStore(ctx, cfg, Options{})
+	if err != nil {
+		return KeyLine{}, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	now := time.Now()
+	record, err := newSigningKey(algorithm, now)
+	if err != nil {
+		return KeyLine{}, err
+	}
+	retire := now.Unix()
+	if !compromised {
+		record.SignsFrom = now.Add(authserver.PublishBefore).Unix()
+		retire = now.Add(authserver.PublishBefore + authserver.KeepAfter).Unix()
+	}
+	if err := db.Append(ctx, audit.Entry{
+		ID: secret.ID(), Time: now.UnixMilli(), Kind: audit.Admin, Outcome: audit.Done,
+		Reason: "signing key rotated from the terminal: " + reason, Detail: map[string]string{"kid": record.KeyID, "alg": algorithm},
+	}); err != nil {
+		return KeyLine{}, err
+	}
+	return KeyLine{record.KeyID, record.Algorithm, record.CreatedAt, record.SignsFrom, 0}, db.RotateSigningKey(ctx, record, retire)
 }
 
 // gatewayKey returns the gateway's own key, created on first start in the data

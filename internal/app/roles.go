@@ -110,6 +110,7 @@ func (c *Config) catalogAPI(a API) (*catalog.API, error) {
 	return catalog.New(catalog.Options{
 		Name: a.Name, Title: a.Title, Resource: resource, MCPPath: a.MCPPath, URL: a.URL, Audience: a.Audience,
 		Document: document, DefaultScopes: a.DefaultScopes, Scopes: scopes, Claims: a.Claims, OpenListing: a.Protect == "calls",
+		SigningAlgorithm: a.SigningAlgorithm,
 	})
 }
 
@@ -131,13 +132,8 @@ func ReadDocument(path string) ([]byte, error) {
 }
 
 func (a *App) authServer(ctx context.Context, apis []*catalog.API) (http.Handler, error) {
-	key, err := a.signingKey(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("load the signing key: %w", err)
-	}
-	signer, err := jose.NewSigner(key)
-	if err != nil {
-		return nil, err
+	if err := a.ensureSigningKeys(ctx, apis); err != nil {
+		return nil, fmt.Errorf("create a signing key: %w", err)
 	}
 	s := &authserver.Server{
 		Issuer: a.config.URLs.AuthServer, APIs: apis,
@@ -145,7 +141,7 @@ func (a *App) authServer(ctx context.Context, apis []*catalog.API) (http.Handler
 		Authenticator: &account.Authenticator{
 			Method: account.Method(a.config.SignIn), Accounts: a.store, Passwords: &secret.Passwords{},
 		},
-		Signer: signer, KeySet: jose.PublicSet(key), AllowedOrigins: a.config.AllowedOrigins,
+		Keys: &authserver.Keyring{Load: a.loadSigningKeys}, AllowedOrigins: a.config.AllowedOrigins,
 	}
 	if d := a.config.demo; d != nil {
 		s.Demo, s.People, s.PlainHTTP = true, d.people(), d.plainHTTP

@@ -99,6 +99,9 @@ func (c *Config) validateURLs(report reporter) {
 		if role.path != "urls.authserver" && u.Path != "" {
 			report(role.path, "%q has a path; this role has a host of its own", role.url)
 		}
+		if u.Host != strings.ToLower(u.Host) {
+			report(role.path, "%q must be in lower case, as browsers send it", role.url)
+		}
 		c.validateScheme(report, role.path, u)
 		if other, taken := hosts[u.Host]; taken {
 			report(role.path, "has the same host as %s; each role needs its own, so that a browser keeps them apart", other)
@@ -148,6 +151,9 @@ func (c *Config) validateAPIs(report reporter) {
 		}
 		if a.Protect != "all" && a.Protect != "calls" && c.demo == nil {
 			report(at("protect"), "%q is not known; write all or calls", a.Protect)
+		}
+		if a.SigningAlgorithm != "" && a.SigningAlgorithm != jose.ES256 && a.SigningAlgorithm != jose.RS256 {
+			report(at("signing_algorithm"), "%q is not served; write ES256 or RS256", a.SigningAlgorithm)
 		}
 		for _, claim := range a.Claims {
 			if claim == "" || jose.ReservedClaim(claim) {

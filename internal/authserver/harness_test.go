@@ -92,7 +92,7 @@ func newWorld(t *testing.T, o options) *world {
 	}
 	t.Cleanup(func() { _ = db.Close() }) // before the folder goes
 	w := &world{t: t, DB: db, Network: webtest.NewNetwork()}
-	serverKey, signer := newKey(t)
+	serverKey, _ := newKey(t)
 	gatewayKey, gatewaySigner := newKey(t)
 	w.Gateway = gatewaySigner
 	if w.Keys, err = jose.ParseKeySet(jose.PublicSet(serverKey)); err != nil {
@@ -114,7 +114,10 @@ func newWorld(t *testing.T, o options) *world {
 		},
 		Accounts: db, Clients: db, Grants: db, Audit: db,
 		Authenticator: &account.Authenticator{Method: account.Username, Accounts: db, Passwords: &secret.Passwords{}, NewClaims: map[string]string{"region": "USA"}},
-		Signer:        signer, KeySet: jose.PublicSet(serverKey), AllowedOrigins: []string{"http://localhost"},
+		Keys: &authserver.Keyring{Load: func(context.Context) ([]authserver.SigningKey, error) {
+			return []authserver.SigningKey{{Key: serverKey}}, nil
+		}},
+		AllowedOrigins: []string{"http://localhost"},
 	}
 	if o.change != nil {
 		o.change(w.Server)

@@ -11,6 +11,7 @@ import (
 	"gatehouse/internal/client"
 	"gatehouse/internal/grant"
 	"gatehouse/internal/httpserver"
+	"gatehouse/internal/jose"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/secret"
 )
@@ -42,7 +43,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Add("Vary", "Accept")
 	if wantsSigned(r) {
-		return s.writeSigned(w, c.ID, answer)
+		return s.writeSigned(w, r, c.ID, answer)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(answer)
@@ -58,8 +59,8 @@ func wantsSigned(r *http.Request) bool {
 // writeSigned answers with a JWT (RFC 9701 §5): for this caller alone, the
 // token's claims inside of one member, so that it can never be taken for an
 // access token (security.md 8).
-func (s *Server) writeSigned(w http.ResponseWriter, caller string, answer oauth.Introspection) error {
-	signed, err := s.Signer.Sign(introspectionType, struct {
+func (s *Server) writeSigned(w http.ResponseWriter, r *http.Request, caller string, answer oauth.Introspection) error {
+	signed, err := s.Keys.Sign(r.Context(), jose.ES256, introspectionType, struct {
 		Issuer        string              `json:"iss"`
 		Audience      string              `json:"aud"`
 		IssuedAt      int64               `json:"iat"`

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"gatehouse/internal/httpserver"
 	"gatehouse/internal/oauth"
 )
 
@@ -68,7 +69,16 @@ func (s *Server) scopesSupported() []string {
 	return slices.Compact(all)
 }
 
-func (s *Server) keySet(w http.ResponseWriter, _ *http.Request) { writeStatic(w, s.KeySet) }
+// keySet serves the public keys that verify what this server signs (RFC 7517).
+func (s *Server) keySet(w http.ResponseWriter, r *http.Request) {
+	set, err := s.Keys.Set(r.Context())
+	if err != nil {
+		httpserver.Note(r.Context(), "refused", err.Error())
+		oauth.WriteError(w, asOAuth(err), "")
+		return
+	}
+	writeStatic(w, set)
+}
 
 func writeStatic(w http.ResponseWriter, body []byte) {
 	w.Header().Set("Content-Type", "application/json")

@@ -14,7 +14,6 @@ import (
 	"gatehouse/internal/client"
 	"gatehouse/internal/grant"
 	"gatehouse/internal/httpserver"
-	"gatehouse/internal/jose"
 	"gatehouse/internal/page"
 	"gatehouse/internal/secret"
 )
@@ -29,8 +28,7 @@ type Server struct {
 	Grants        grant.Store
 	Audit         audit.Store
 	Authenticator *account.Authenticator
-	Signer        *jose.Signer // of the JWTs made for APIs
-	KeySet        []byte       // the public keys that verify them (RFC 7517)
+	Keys          *Keyring // that sign JWTs for APIs
 
 	AllowedOrigins []string // browser origins that may call JSON endpoints (CORS)
 	PlainHTTP      []string // hosts where http redirects are tolerated (security.md 17)

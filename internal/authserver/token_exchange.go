@@ -92,7 +92,7 @@ func (s *Server) mintForAPI(ctx context.Context, r tokenRequest, api *catalog.AP
 		ClientID: r.Client.ID, Scope: oauth.FormatScope(scopes), Act: act, AuthTime: token.AuthTime,
 		Extra: claimsFor(api, person, agent),
 	}
-	signed, err := s.Signer.Sign("at+jwt", claims)
+	signed, err := s.Keys.Sign(ctx, api.SigningAlgorithm, "at+jwt", claims)
 	if err != nil {
 		return nil, err
 	}

@@ -29,8 +29,11 @@ type API struct {
 	DefaultScopes []string
 	Scopes        map[string]Scope // every scope that a tool needs or the configuration names
 	Claims        []string         // that tokens for it carry
-	OpenListing   bool             // tools may be listed, not called, without a token
-	Skipped       []Skipped
+	// SigningAlgorithm is that of the tokens made for it: ES256, or RS256 for
+	// APIs whose libraries know nothing newer.
+	SigningAlgorithm string
+	OpenListing      bool // tools may be listed, not called, without a token
+	Skipped          []Skipped
 
 	byName map[string]*Tool
 }
@@ -56,6 +59,7 @@ type Options struct {
 	Scopes                                        map[string]Scope // texts and hierarchy; others are added
 	Claims                                        []string
 	OpenListing                                   bool
+	SigningAlgorithm                              string // default ES256
 }
 
 // New derives the tools of an API. What cannot be a tool is in Skipped; a
@@ -69,7 +73,8 @@ func New(o Options) (*API, error) {
 	}
 	a := &API{
 		Name: o.Name, Title: cmp.Or(o.Title, line(o.Document.Title), o.Name), Resource: o.Resource, MCPPath: o.MCPPath,
-		URL: o.URL, Audience: o.Audience, Claims: slices.Clone(o.Claims), OpenListing: o.OpenListing, Scopes: map[string]Scope{}, byName: map[string]*Tool{},
+		URL: o.URL, Audience: o.Audience, Claims: slices.Clone(o.Claims), OpenListing: o.OpenListing,
+		SigningAlgorithm: cmp.Or(o.SigningAlgorithm, "ES256"), Scopes: map[string]Scope{}, byName: map[string]*Tool{},
 	}
 	for name, s := range o.Scopes {
 		s.Name = name

@@ -15,6 +15,7 @@ import (
 type Rules struct {
 	GrantTypes []string // offered to clients that register themselves; others they ask for are left out
 	PlainHTTP  []string // hosts beyond loopback where plain http is tolerated
+	document   bool     // the metadata is a document's
 }
 
 // Limits of one registration.
@@ -56,7 +57,12 @@ func FromMetadata(m map[string]json.RawMessage, rules Rules) (Client, error) {
 	if err := c.takeGrantTypes(rules); err != nil {
 		return Client{}, err
 	}
-	if err := c.takeAuthMethod(m); err != nil {
+	takeAuthMethod := c.takeAuthMethod
+	if rules.document {
+		takeAuthMethod = c.takeDocumentAuthMethod
+		c.RedirectURIs = usableRedirects(c.RedirectURIs, rules.PlainHTTP)
+	}
+	if err := takeAuthMethod(m); err != nil {
 		return Client{}, err
 	}
 	return c, c.takeRedirects(rules)

@@ -1,6 +1,7 @@
 package jose
 
 import (
+	stdjson "encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -52,7 +53,7 @@ type registeredClaims AccessClaims
 
 // MarshalJSON writes the registered claims and Extra as one object.
 func (c AccessClaims) MarshalJSON() ([]byte, error) {
-	base, err := json.Marshal(registeredClaims(c))
+	base, err := stdjson.Marshal(registeredClaims(c))
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +65,7 @@ func (c AccessClaims) MarshalJSON() ([]byte, error) {
 			return nil, fmt.Errorf("claim %s is reserved and cannot be set by configuration; remove it there", name)
 		}
 	}
-	extra, err := json.Marshal(c.Extra)
+	extra, err := stdjson.Marshal(c.Extra)
 	if err != nil {
 		return nil, fmt.Errorf("write the configured claims: %w", err)
 	}

@@ -69,7 +69,7 @@ func (s *Signer) forType(typ string) (jose.Signer, error) {
 	if signer, ok := s.byType[typ]; ok {
 		return signer, nil
 	}
-	key := jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: s.key.private, KeyID: s.key.KeyID}}
+	key := jose.SigningKey{Algorithm: jose.SignatureAlgorithm(s.key.Algorithm), Key: jose.JSONWebKey{Key: s.key.private, KeyID: s.key.KeyID}}
 	signer, err := jose.NewSigner(key, new(jose.SignerOptions).WithType(jose.ContentType(typ)))
 	if err != nil {
 		return nil, err
@@ -194,7 +194,7 @@ func (h header) isType(typ string) bool {
 
 // verify checks the signature and returns the payload.
 func (h header) verify(token string, keys *KeySet, allowed []string) ([]byte, error) {
-	if !slices.Contains([]string{ES256, "RS256", "EdDSA"}, h.Algorithm) || len(allowed) > 0 && !slices.Contains(allowed, h.Algorithm) {
+	if !slices.Contains([]string{ES256, RS256, "EdDSA"}, h.Algorithm) || len(allowed) > 0 && !slices.Contains(allowed, h.Algorithm) {
 		return nil, fmt.Errorf("%w: its alg is not allowed", ErrSignature)
 	}
 	key, err := keys.key(h.KeyID, h.Algorithm)

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -15,30 +16,42 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 )
 
-// ES256 is the one algorithm that Gatehouse signs with, RFC 7518 §3.4. Others'
-// RS256 and EdDSA signatures are verified too.
-const ES256 = "ES256"
+// The algorithms that Gatehouse signs with: ES256 (RFC 7518 §3.4), and RS256
+// (§3.3) for APIs whose libraries know nothing newer. Others' EdDSA signatures
+// are verified too.
+const (
+	ES256 = "ES256"
+	RS256 = "RS256"
+)
+
+// rsaBits is the size of RS256 keys: RFC 7518 §3.3 wants 2048 or more.
+const rsaBits = 2048
 
 // Key is a private signing key. It prints and logs as its identifier only.
 type Key struct {
-	Algorithm string // a JWS algorithm: ES256
+	Algorithm string // a JWS algorithm: ES256 or RS256
 	KeyID     string // the key's thumbprint, RFC 7638
 
-	private *ecdsa.PrivateKey
+	private crypto.Signer
 	public  json.RawMessage
 }
 
-// Generate creates a key for a JWS algorithm, of which ES256 is the only one
-// yet.
+// Generate creates a key for ES256 or RS256.
 func Generate(algorithm string) (Key, error) {
-	if algorithm != ES256 {
-		return Key{}, fmt.Errorf("generate a signing key: algorithm %q is not supported; use %s", algorithm, ES256)
+	var private crypto.Signer
+	var err error
+	switch algorithm {
+	case ES256:
+		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case RS256:
+		private, err = rsa.GenerateKey(rand.Reader, rsaBits)
+	default:
+		return Key{}, fmt.Errorf("generate a signing key: algorithm %q is not supported; use %s or %s", algorithm, ES256, RS256)
 	}
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return Key{}, fmt.Errorf("generate a signing key: %w", err)
 	}
-	return newKey(private)
+	return newKey(algorithm, private)
 }
 
 // ParsePrivate reads a private JWK as written by MarshalPrivate. A kid in it is
@@ -49,22 +62,33 @@ func ParsePrivate(jwk []byte) (Key, error) {
 		// The cause may quote the key.
 		return Key{}, errors.New("read a private key: it is no JWK; expected a JSON object as in RFC 7517")
 	}
-	private, ok := k.Key.(*ecdsa.PrivateKey)
-	if !ok || private.Curve != elliptic.P256() {
-		return Key{}, errors.New("read a private key: expected a private JWK of kty EC and crv P-256")
+	algorithm := ""
+	var private crypto.Signer
+	switch key := k.Key.(type) {
+	case *ecdsa.PrivateKey:
+		if key.Curve == elliptic.P256() {
+			algorithm, private = ES256, key
+		}
+	case *rsa.PrivateKey:
+		if key.N.BitLen() >= rsaBits {
+			algorithm, private = RS256, key
+		}
 	}
-	if k.Algorithm != "" && k.Algorithm != ES256 {
-		return Key{}, fmt.Errorf("read a private key: alg %q does not fit the key; expected %s", k.Algorithm, ES256)
+	if private == nil {
+		return Key{}, fmt.Errorf("read a private key: expected a private JWK of kty EC and crv P-256, or of kty RSA with at least %d bits", rsaBits)
 	}
-	return newKey(private)
+	if k.Algorithm != "" && k.Algorithm != algorithm {
+		return Key{}, fmt.Errorf("read a private key: alg %q does not fit the key; expected %s", k.Algorithm, algorithm)
+	}
+	return newKey(algorithm, private)
 }
 
-func newKey(private *ecdsa.PrivateKey) (Key, error) {
+func newKey(algorithm string, private crypto.Signer) (Key, error) {
 	kid, err := thumbprint(jose.JSONWebKey{Key: private.Public()})
 	if err != nil {
 		return Key{}, err
 	}
-	k := Key{Algorithm: ES256, KeyID: kid, private: private}
+	k := Key{Algorithm: algorithm, KeyID: kid, private: private}
 	if k.public, err = k.marshal(private.Public()); err != nil {
 		return Key{}, err
 	}

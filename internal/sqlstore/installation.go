@@ -12,15 +12,20 @@ type Key struct {
 	Algorithm string
 	Private   []byte // JWK (RFC 7517)
 	CreatedAt int64  // Unix seconds
+	// SignsFrom is when it begins to sign, PublishedUntil when its public half
+	// leaves the key set; 0 means not yet known. Unix seconds.
+	SignsFrom, PublishedUntil int64
 }
 
 const (
-	insertKey   = `INSERT INTO signing_keys (key_id, slot, algorithm, private, created_at) VALUES ($1, $2, $3, $4, $5)`
+	insertKey = `INSERT INTO signing_keys (key_id, slot, algorithm, private, created_at, signs_from, published_until)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`
 	addFirstKey = insertKey + ` ON CONFLICT (slot) DO NOTHING`
-	keyColumns  = `SELECT key_id, algorithm, private, created_at FROM signing_keys`
+	keyColumns  = `SELECT key_id, algorithm, private, created_at, signs_from, published_until FROM signing_keys`
 	selectKeys  = keyColumns + ` ORDER BY created_at, key_id`
 	selectFirst = keyColumns + ` WHERE slot = $1`
-	firstSlot   = "first"
+	firstSlot   = "first " // and the algorithm
+	retireKeys  = `UPDATE signing_keys SET published_until = $2 WHERE algorithm = $1 AND (published_until = 0 OR published_until > $2)`
 
 	putMeta = `INSERT INTO meta (name, value) VALUES ($1, $2)
 		ON CONFLICT (name) DO UPDATE SET value = excluded.value`
@@ -50,23 +55,29 @@ func (d *DB) SigningKeys(ctx context.Context) ([]Key, error) {
 	return keys, nil
 }
 
-// AddSigningKey stores one more key; its ID must be new.
-func (d *DB) AddSigningKey(ctx context.Context, k Key) error {
-	_, err := d.exec(ctx, "add signing key", insertKey, k.KeyID, k.KeyID, k.Algorithm, string(k.Private), k.CreatedAt)
-	return err
+// RotateSigningKey stores k, whose ID must be new, and ends the publication of
+// the other keys of its algorithm at retire, Unix seconds.
+func (d *DB) RotateSigningKey(ctx context.Context, k Key, retire int64) error {
+	return d.do(ctx, "rotate signing key", func(ctx context.Context, q runner) error {
+		if _, err := q.ExecContext(ctx, retireKeys, k.Algorithm, retire); err != nil {
+			return err
+		}
+		_, err := q.ExecContext(ctx, insertKey, k.KeyID, k.KeyID, k.Algorithm, string(k.Private), k.CreatedAt, k.SignsFrom, k.PublishedUntil)
+		return err
+	})
 }
 
-// AddFirstSigningKey stores the key that an installation starts with and
+// AddFirstSigningKey stores the key of its algorithm that an installation starts with and
 // returns the one that stands: of two processes that start at once, both get the
 // same.
 func (d *DB) AddFirstSigningKey(ctx context.Context, k Key) (Key, error) {
 	var first Key
 	err := d.do(ctx, "add first signing key", func(ctx context.Context, q runner) error {
-		_, err := q.ExecContext(ctx, addFirstKey, k.KeyID, firstSlot, k.Algorithm, string(k.Private), k.CreatedAt)
+		_, err := q.ExecContext(ctx, addFirstKey, k.KeyID, firstSlot+k.Algorithm, k.Algorithm, string(k.Private), k.CreatedAt, k.SignsFrom, k.PublishedUntil)
 		if err != nil {
 			return err
 		}
-		first, err = scanKey(q.QueryRowContext(ctx, selectFirst, firstSlot))
+		first, err = scanKey(q.QueryRowContext(ctx, selectFirst, firstSlot+k.Algorithm))
 		return err
 	})
 	if err != nil {
@@ -78,7 +89,7 @@ func (d *DB) AddFirstSigningKey(ctx context.Context, k Key) (Key, error) {
 func scanKey(row scanner) (Key, error) {
 	var k Key
 	var private string
-	err := row.Scan(&k.KeyID, &k.Algorithm, &private, &k.CreatedAt)
+	err := row.Scan(&k.KeyID, &k.Algorithm, &private, &k.CreatedAt, &k.SignsFrom, &k.PublishedUntil)
 	k.Private = []byte(private)
 	return k, err
 }

@@ -30,13 +30,16 @@ func TestSigningKeys(t *testing.T) {
 			t.Errorf("first key of the second process:\n%s", diff)
 		}
 		second := sqlstore.Key{KeyID: "k0", Algorithm: "RS256", Private: []byte(`{}`), CreatedAt: now.Unix() + 1}
-		must(t, db.AddSigningKey(ctx, second))
-		if db.AddSigningKey(ctx, second) == nil {
+		must(t, db.RotateSigningKey(ctx, second, 7))
+		if db.RotateSigningKey(ctx, second, 7) == nil {
 			t.Error("two keys have one ID")
 		}
+		third := sqlstore.Key{KeyID: "k3", Algorithm: "ES256", Private: []byte(`{}`), CreatedAt: now.Unix() + 2, SignsFrom: now.Unix() + 9}
+		must(t, db.RotateSigningKey(ctx, third, now.Unix()+10))
+		first.PublishedUntil = now.Unix() + 10 // of its algorithm; the other's is untouched
 		keys, err = db.SigningKeys(ctx)
 		must(t, err)
-		if diff := cmp.Diff([]sqlstore.Key{first, second}, keys); diff != "" {
+		if diff := cmp.Diff([]sqlstore.Key{first, second, third}, keys); diff != "" {
 			t.Errorf("keys:\n%s", diff)
 		}
 	})

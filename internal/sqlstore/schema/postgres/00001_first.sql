@@ -151,14 +151,16 @@ CREATE TABLE audit (
 	result     TEXT NOT NULL
 );
 
--- slot is 'first' for the key that the installation started with, else the key
+-- slot is 'first' and the algorithm for a key that the installation started with, else the key
 -- ID: its uniqueness is what lets one of two starting processes win.
 CREATE TABLE signing_keys (
 	key_id     TEXT PRIMARY KEY,
 	slot       TEXT NOT NULL UNIQUE,
 	algorithm  TEXT NOT NULL,
 	private    TEXT NOT NULL,
-	created_at BIGINT NOT NULL
+	created_at BIGINT NOT NULL,
+	signs_from      BIGINT NOT NULL,
+	published_until BIGINT NOT NULL
 );
 
 CREATE TABLE meta (

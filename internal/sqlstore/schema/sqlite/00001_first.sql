@@ -152,14 +152,16 @@ CREATE TABLE audit (
 	result     TEXT NOT NULL
 ) STRICT;
 
--- slot is 'first' for the key that the installation started with, else the key
+-- slot is 'first' and the algorithm for a key that the installation started with, else the key
 -- ID: its uniqueness is what lets one of two starting processes win.
 CREATE TABLE signing_keys (
 	key_id     TEXT PRIMARY KEY NOT NULL,
 	slot       TEXT NOT NULL UNIQUE,
 	algorithm  TEXT NOT NULL,
 	private    TEXT NOT NULL,
-	created_at INTEGER NOT NULL
+	created_at INTEGER NOT NULL,
+	signs_from      INTEGER NOT NULL,
+	published_until INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE meta (
