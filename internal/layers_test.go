@@ -50,7 +50,7 @@ var thirdParty = map[string][]string{
 	"golang.org/x/crypto/argon2":               {"internal/secret"},
 	"golang.org/x/net/http/httpguts":           {"internal/catalog"},
 	"golang.org/x/net/html":                    {"internal/webtest"},
-	"golang.org/x/sync":                        {"internal/jose", "internal/resource", "internal/gateway"},
+	"golang.org/x/sync":                        {"internal/client", "internal/jose", "internal/resource", "internal/gateway"},
 	"golang.org/x/term":                        {"cmd/gatehouse"},
 	"golang.org/x/text":                        {"internal/account", "internal/sampleapi"},
 	"golang.org/x/time/rate":                   {"internal/httpserver"},

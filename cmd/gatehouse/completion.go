@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -40,6 +41,11 @@ func collect(n *kong.Node, chain string, words map[string][]string, order *[]str
 			words[chain] = append(words[chain], "--"+f.Name)
 		}
 	}
+	for _, p := range n.Positional {
+		if p.Enum != "" {
+			words[chain] = append(words[chain], p.EnumSlice()...)
+		}
+	}
 	for _, child := range n.Children {
 		if child.Type == kong.CommandNode && !child.Hidden {
 			words[chain] = append(words[chain], child.Name)
@@ -57,7 +63,11 @@ func bashCompletion(w io.Writer, words map[string][]string, order []string) {
   case "$chain" in
 `)
 	for _, chain := range order {
-		fmt.Fprintf(w, "    %q) COMPREPLY=($(compgen -W %q -- \"$current\")) ;;\n", chain, strings.Join(words[chain], " "))
+		pattern := fmt.Sprintf("%q", chain)
+		if !slices.ContainsFunc(order, func(other string) bool { return chain == "" || strings.HasPrefix(other, chain+" ") }) {
+			pattern += fmt.Sprintf("|%q*", chain+" ") // arguments may come before flags
+		}
+		fmt.Fprintf(w, "    %s) COMPREPLY=($(compgen -W %q -- \"$current\")) ;;\n", pattern, strings.Join(words[chain], " "))
 	}
 	fmt.Fprint(w, "    *) COMPREPLY=($(compgen -f -- \"$current\")) ;;\n  esac\n}\ncomplete -o default -F _gatehouse gatehouse\n")
 }
@@ -66,7 +76,7 @@ func fishCompletion(w io.Writer, words map[string][]string, order []string) {
 	for _, chain := range order {
 		condition := "__fish_use_subcommand"
 		if chain != "" {
-			condition = "__fish_seen_subcommand_from " + chain[strings.LastIndexByte(chain, ' ')+1:]
+			condition = "__fish_seen_subcommand_from " + strings.ReplaceAll(chain, " ", "; and __fish_seen_subcommand_from ")
 		}
 		for _, word := range words[chain] {
 			if flag, ok := strings.CutPrefix(word, "--"); ok {

@@ -38,6 +38,8 @@ type Config struct {
 	// metadata, token and registration endpoints, e.g.
 	// https://inspector.example.com. Programs that are no browsers need none.
 	AllowedOrigins []string `yaml:"allowed_origins"`
+	// Documents are the metadata documents that agents name as their client_id.
+	Documents Documents `yaml:"documents"`
 	// APIs are what is protected. At least one.
 	APIs []API `yaml:"apis"`
 

@@ -135,13 +135,18 @@ func (a *App) authServer(ctx context.Context, apis []*catalog.API) (http.Handler
 	if err := a.ensureSigningKeys(ctx, apis); err != nil {
 		return nil, fmt.Errorf("create a signing key: %w", err)
 	}
+	fetcher, err := a.egress()
+	if err != nil {
+		return nil, err
+	}
 	s := &authserver.Server{
 		Issuer: a.config.URLs.AuthServer, APIs: apis,
-		Accounts: a.store, Clients: a.store, Grants: a.store, Audit: a.store,
+		Accounts: a.store, Clients: a.store, Grants: a.store, StepUps: a.store, Audit: a.store,
 		Authenticator: &account.Authenticator{
 			Method: account.Method(a.config.SignIn), Accounts: a.store, Passwords: &secret.Passwords{},
 		},
 		Keys: &authserver.Keyring{Load: a.loadSigningKeys}, AllowedOrigins: a.config.AllowedOrigins,
+		Egress: fetcher,
 	}
 	if d := a.config.demo; d != nil {
 		s.Demo, s.People, s.PlainHTTP = true, d.people(), d.plainHTTP

@@ -48,6 +48,7 @@ func (c *Config) Validate() error {
 			report(fmt.Sprintf("allowed_origins[%d]", i), "%q is no origin such as https://app.example.com", origin)
 		}
 	}
+	c.Documents.validate(report)
 	c.validateAPIs(report)
 	return errors.Join(problems...)
 }

@@ -25,7 +25,7 @@ const maxState = 2048
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 	s.cookies.tidy(w, r)
 	form, parseErr := oauth.ParseQuery(r.URL.RawQuery)
-	c, redirectURI, err := s.destination(r.Context(), form)
+	c, redirectURI, err := s.destination(r, form)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 
 // destination establishes who asks and where the answer may go. Its errors are
 // for the person: there is no client yet to send them to (R-AS-17, R-AS-18).
-func (s *Server) destination(ctx context.Context, form url.Values) (client.Client, string, error) {
+func (s *Server) destination(r *http.Request, form url.Values) (client.Client, string, error) {
 	if len(form["client_id"]) > 1 || len(form["redirect_uri"]) > 1 {
 		return client.Client{}, "", badDestination("The request names more than one client_id or redirect_uri.", nil)
 	}
@@ -70,7 +70,7 @@ func (s *Server) destination(ctx context.Context, form url.Values) (client.Clien
 	if id == "" {
 		return client.Client{}, "", badDestination("The request does not say which agent it is for: client_id is missing.", nil)
 	}
-	c, err := s.Clients.Client(ctx, id)
+	c, err := s.askingClient(r, id)
 	if errors.Is(err, client.ErrUnknown) {
 		return client.Client{}, "", &pageError{Status: http.StatusBadRequest, Cause: err, View: ErrorView{
 			Title: "This agent is not registered here",
@@ -79,7 +79,7 @@ func (s *Server) destination(ctx context.Context, form url.Values) (client.Clien
 		}}
 	}
 	if err != nil {
-		return client.Client{}, "", err
+		return client.Client{}, "", documentPage(err)
 	}
 	uri := form.Get("redirect_uri")
 	switch {
@@ -202,11 +202,11 @@ func (s *Server) silent(ctx context.Context, req grant.Request, c client.Client)
 	if req.AccountID == "" {
 		return oauth.NewError(oauth.LoginRequired, "nobody is signed in; send the person through sign-in")
 	}
-	_, need, err := s.needsConsent(ctx, req, c)
+	st, err := s.standing(ctx, req, c)
 	if err != nil {
 		return err
 	}
-	if need != consentNone {
+	if st.need != consentNone {
 		return oauth.NewError(oauth.ConsentRequired, "the person has to agree first; send the person through consent")
 	}
 	return nil

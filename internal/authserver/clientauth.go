@@ -42,7 +42,7 @@ func (s *Server) checkClient(r *http.Request, form url.Values) (client.Client, e
 	wrong := func(cause error) (client.Client, error) {
 		return client.Client{}, &oauth.Error{Code: oauth.InvalidClient, Description: "the client is unknown or its credentials are wrong; register again if it was removed", Cause: cause}
 	}
-	c, err := s.Clients.Client(r.Context(), cred.id)
+	c, err := s.presentedClient(r, cred.id)
 	if errors.Is(err, client.ErrUnknown) {
 		return wrong(err)
 	}
@@ -128,13 +128,12 @@ func (s *Server) checkAssertion(r *http.Request, c client.Client, assertion stri
 	refuse := func(cause error) error {
 		return &oauth.Error{Code: oauth.InvalidClient, Description: "the client assertion is not acceptable; sign a new one with the registered key, for this issuer, with jti and a lifetime of minutes", Cause: cause}
 	}
-	keys, err := jose.ParseKeySet(c.Keys)
-	if err != nil {
-		return refuse(err)
-	}
 	now := time.Now()
-	jti, expires, err := jose.VerifyAssertion(assertion, keys, c.ID, []string{s.Issuer, s.Issuer + "/token"}, now)
-	if err != nil {
+	jti, expires, err := s.verifyAssertion(r, c, assertion, now)
+	switch _, known := oauth.AsError(err); {
+	case known || asDocument(err) != nil: // too much is asked for, or the keys cannot be read
+		return err
+	case err != nil:
 		return refuse(err)
 	}
 	return s.Clients.UseAssertion(r.Context(), c.ID, jti, expires, now)

@@ -34,20 +34,20 @@ func (s *Server) consentPage(w http.ResponseWriter, r *http.Request, req grant.R
 	if err != nil {
 		return err
 	}
-	held, need, err := s.needsConsent(r.Context(), req, c)
+	st, err := s.standing(r.Context(), req, c)
 	if err != nil {
 		return err
 	}
 	until := time.Now().Add(grant.GrantLifetime)
-	if need != consentFull {
+	if st.need != consentFull {
 		return s.pages.Render(w, status, "confirm.html", ConfirmView{
 			Host: s.cookies.host, Request: req.ID, Agent: agentView(c, req.RedirectURI), API: api.Title, Account: acc.Name,
-			Since: time.Unix(held.CreatedAt, 0), Until: until, Scopes: scopeViews(api, req.Scopes), Claims: claimViews(api, acc, c), Problem: problem,
+			Since: time.Unix(st.held.CreatedAt, 0), Until: until, Scopes: scopeViews(api, req.Scopes), Claims: claimViews(api, acc, c), Problem: problem,
 		})
 	}
 	return s.pages.Render(w, status, "consent.html", ConsentView{
 		Host: s.cookies.host, Request: req.ID, Agent: agentView(c, req.RedirectURI), API: api.Title, Account: acc.Name,
-		Until: until, Scopes: scopeViews(api, req.Scopes), Claims: claimViews(api, acc, c),
+		Until: until, Scopes: scopeViews(api, req.Scopes), Tried: triedViews(api, st, req), Claims: claimViews(api, acc, c),
 		Resource: req.Resource, Redirect: req.RedirectURI, Problem: problem,
 	})
 }
@@ -67,13 +67,16 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch form.Get("action") {
 	case "deny":
-		return s.refuse(w, r, req)
+		return s.refuse(w, r, req, c)
 	case "switch":
 		return s.switchAccount(w, r, req)
 	}
 	acc, err := s.Accounts.Account(r.Context(), req.AccountID)
 	if err != nil {
 		return err
+	}
+	if form.Get("agent") != c.Fingerprint() {
+		return s.consentPage(w, r, req, c, http.StatusConflict, "What this agent says about itself has changed since this page was opened. It now shows what is true; look again before you decide.")
 	}
 	if form.Get("account") != acc.Name {
 		return s.consentPage(w, r, req, c, http.StatusConflict, "This page was open for another account. It now shows who is signed in; look again before you decide.")
@@ -82,7 +85,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	case "continue":
 		return s.confirm(w, r, req, c)
 	case "allow":
-		return s.allow(w, r, req, c, oauth.Intersect(req.Scopes, form["scope"]))
+		return s.allow(w, r, req, c, form["scope"])
 	}
 	return s.consentPage(w, r, req, c, http.StatusBadRequest, "Choose one of the two buttons.")
 }
@@ -90,36 +93,40 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 // confirm answers the one-button page; if what was remembered has changed
 // meanwhile, the person sees the whole page instead.
 func (s *Server) confirm(w http.ResponseWriter, r *http.Request, req grant.Request, c client.Client) error {
-	held, need, err := s.needsConsent(r.Context(), req, c)
+	st, err := s.standing(r.Context(), req, c)
 	if err != nil {
 		return err
 	}
-	if need == consentFull {
+	if st.need == consentFull {
 		return s.consentPage(w, r, req, c, http.StatusOK, "")
 	}
-	return s.approve(w, r, req, c, held.Scopes, req.Scopes)
+	return s.approve(w, r, req, c, st, st.held.Scopes, req.Scopes)
 }
 
-// allow grants what the person left switched on. What they switched off ends
-// for this agent also where an earlier consent had given it; what this request
-// did not ask about stays as it was.
-func (s *Server) allow(w http.ResponseWriter, r *http.Request, req grant.Request, c client.Client, chosen []string) error {
+// allow grants what the person left switched on, of what the page showed: what
+// the request asks for, and what a gateway found missing. What they switched
+// off ends for this agent also where an earlier consent had given it; what was
+// not shown stays as it was.
+func (s *Server) allow(w http.ResponseWriter, r *http.Request, req grant.Request, c client.Client, on []string) error {
+	st, err := s.standing(r.Context(), req, c)
+	if err != nil {
+		return err
+	}
+	chosen := oauth.Intersect(oauth.Union(req.Scopes, st.offered(req)), on)
 	if len(chosen) == 0 {
 		return s.consentPage(w, r, req, c, http.StatusBadRequest, "Nothing is switched on. Switch on what the agent may do, or choose Not now.")
 	}
-	held, _, err := s.needsConsent(r.Context(), req, c)
-	if err != nil {
-		return err
-	}
-	all := oauth.Union(oauth.Without(held.Scopes, req.Scopes), chosen)
-	return s.approve(w, r, req, c, all, chosen)
+	all := oauth.Union(oauth.Without(st.held.Scopes, req.Scopes), chosen)
+	return s.approve(w, r, req, c, st, all, chosen)
 }
 
 // agentView tells of a client what was verified, and introduces the rest as
 // its own word (security.md 18).
 func agentView(c client.Client, redirectURI string) AgentView {
-	v := AgentView{Name: c.Name, ClientID: c.ID, RedirectHost: client.RedirectHost(redirectURI), Loopback: client.IsLoopback(redirectURI)}
+	v := AgentView{Name: c.Name, ClientID: c.ID, Fingerprint: c.Fingerprint(), RedirectHost: client.RedirectHost(redirectURI), Loopback: client.IsLoopback(redirectURI)}
 	switch c.Origin {
+	case client.Document:
+		return documentView(v, c, redirectURI)
 	case client.Administrated, client.Gateway:
 		v.Verified = true
 		v.How = "An administrator of this server added it."
@@ -145,6 +152,21 @@ func scopeViews(api *catalog.API, scopes []string) []ScopeView {
 		}
 		v.Detail = riskDetail(v.Risk)
 		views = append(views, v)
+	}
+	return views
+}
+
+// triedViews describes what the agent tried and lacked, switched off: that it
+// tried is no reason to allow it.
+func triedViews(api *catalog.API, st standing, req grant.Request) []ScopeView {
+	views := scopeViews(api, st.offered(req))
+	for i := range views {
+		views[i].Checked = false
+		for _, m := range st.missing {
+			if m.Scope == views[i].Name {
+				views[i].Tried = time.Unix(m.At, 0)
+			}
+		}
 	}
 	return views
 }

@@ -49,6 +49,9 @@ func asOAuth(err error) *oauth.Error {
 	if e, ok := oauth.AsError(err); ok {
 		return e
 	}
+	if e := asDocument(err); e != nil {
+		return e
+	}
 	switch {
 	case errors.Is(err, grant.ErrUsed):
 		return &oauth.Error{Code: oauth.InvalidGrant, Description: "the code was redeemed a moment ago; use the answer to that request", Cause: err}

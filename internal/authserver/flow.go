@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"gatehouse/internal/account"
@@ -22,12 +23,12 @@ func (s *Server) next(w http.ResponseWriter, r *http.Request, req grant.Request,
 	if req.AccountID == "" || req.ForceSignIn {
 		return s.goTo(w, r, "/login", req)
 	}
-	remembered, need, err := s.needsConsent(r.Context(), req, c)
+	st, err := s.standing(r.Context(), req, c)
 	if err != nil {
 		return err
 	}
-	if need == consentNone {
-		return s.approve(w, r, req, c, remembered.Scopes, req.Scopes)
+	if st.need == consentNone {
+		return s.approve(w, r, req, c, st, st.held.Scopes, req.Scopes)
 	}
 	return s.goTo(w, r, "/consent", req)
 }
@@ -47,23 +48,52 @@ const (
 	consentNone                       // nothing
 )
 
-// needsConsent applies security.md 1 (RFC 8252 §8.6): what was allowed before
-// is allowed silently only to a client that will prove that it is the same
-// one. For any other a program on the person's computer could borrow the
-// client_id, so the person at least sees and confirms it.
-func (s *Server) needsConsent(ctx context.Context, req grant.Request, c client.Client) (grant.Grant, consentNeed, error) {
-	g, err := s.Grants.Remembered(ctx, req.AccountID, req.ClientID, req.Resource, time.Now())
-	switch {
-	case errors.Is(err, grant.ErrNotFound):
-		return grant.Grant{}, consentFull, nil
-	case err != nil:
-		return grant.Grant{}, consentFull, err
-	case req.ForceConsent || !oauth.Subset(req.Scopes, g.Scopes):
-		return g, consentFull, nil
-	case c.Confidential():
-		return g, consentNone, nil
+// standing is what client and person have between them already, and what that
+// leaves to be asked.
+type standing struct {
+	held    grant.Grant // zero if nothing is remembered
+	missing []grant.Missing
+	need    consentNeed
+}
+
+// offered are the scopes that a gateway found missing and that this request
+// does not ask for: they are offered beside it (security.md 3).
+func (st standing) offered(req grant.Request) []string {
+	var scopes []string
+	for _, m := range st.missing {
+		if !slices.Contains(req.Scopes, m.Scope) && !slices.Contains(st.held.Scopes, m.Scope) {
+			scopes = append(scopes, m.Scope)
+		}
 	}
-	return g, consentConfirm, nil
+	return scopes
+}
+
+// standing applies security.md 1 (RFC 8252 §8.6): what was allowed before is
+// allowed silently only to a client that will prove that it is the same one.
+// For any other a program on the person's computer could borrow the client_id,
+// so the person at least sees and confirms it. What a gateway found missing
+// forces the whole page.
+func (s *Server) standing(ctx context.Context, req grant.Request, c client.Client) (standing, error) {
+	now := time.Now()
+	g, err := s.Grants.Remembered(ctx, req.AccountID, req.ClientID, req.Resource, now)
+	if errors.Is(err, grant.ErrNotFound) {
+		return standing{}, nil
+	}
+	if err != nil {
+		return standing{}, err
+	}
+	st := standing{held: g}
+	if st.missing, err = s.StepUps.Missing(ctx, g.ID, now); err != nil {
+		return standing{}, err
+	}
+	switch {
+	case req.ForceConsent || !oauth.Subset(req.Scopes, g.Scopes) || len(st.offered(req)) > 0:
+	case c.Confidential():
+		st.need = consentNone
+	default:
+		st.need = consentConfirm
+	}
+	return st, nil
 }
 
 // flowOf loads the request that a page or form is about, its client, and who
@@ -80,9 +110,12 @@ func (s *Server) flowOf(r *http.Request, id string) (grant.Request, client.Clien
 	if browser == "" || !secret.Equal(string(secret.Sum(browser)), string(req.BrowserHash)) {
 		return grant.Request{}, client.Client{}, errRequestGone
 	}
-	c, err := s.Clients.Client(r.Context(), req.ClientID)
+	c, err := s.storedClient(r.Context(), req.ClientID)
 	if err != nil {
 		return grant.Request{}, client.Client{}, err
+	}
+	if !c.RedirectAllowed(req.RedirectURI) { // its document has changed since the request
+		return grant.Request{}, client.Client{}, errRequestGone
 	}
 	return req, c, nil
 }
@@ -99,12 +132,15 @@ func (s *Server) session(r *http.Request) (account.Session, account.Account, err
 // approve records the consent, stores grant and code, and answers the client.
 // held is what the person allows this client in all, scopes what this code is
 // for.
-func (s *Server) approve(w http.ResponseWriter, r *http.Request, req grant.Request, c client.Client, held, scopes []string) error {
+func (s *Server) approve(w http.ResponseWriter, r *http.Request, req grant.Request, c client.Client, st standing, held, scopes []string) error {
+	if err := s.forgetMissing(r.Context(), st); err != nil {
+		return err
+	}
 	now := time.Now()
 	value := secret.New("ghc_")
 	g := grant.Grant{
 		ID: secret.ID(), AccountID: req.AccountID, ClientID: req.ClientID, Resource: req.Resource, Scopes: held,
-		CreatedAt: now.Unix(), ExpiresAt: now.Add(grant.GrantLifetime).Unix(),
+		Agreed: c.Fingerprint(), CreatedAt: now.Unix(), ExpiresAt: now.Add(grant.GrantLifetime).Unix(),
 	}
 	code := grant.Code{
 		Hash: secret.Sum(value), ClientID: req.ClientID, RedirectURI: req.RedirectURI, RedirectGiven: req.RedirectGiven,
@@ -130,8 +166,26 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request, req grant.Reque
 	return nil
 }
 
+// forgetMissing ends the offer of what was found missing: it is good for one
+// consent, whatever the answer.
+func (s *Server) forgetMissing(ctx context.Context, st standing) error {
+	if len(st.missing) == 0 {
+		return nil
+	}
+	return s.StepUps.ForgetMissing(ctx, st.held.ID)
+}
+
 // refuse records that the person said no, consumes the request and tells the client.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, req grant.Request) error {
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, req grant.Request, c client.Client) error {
+	if req.AccountID != "" {
+		st, err := s.standing(r.Context(), req, c)
+		if err == nil {
+			err = s.forgetMissing(r.Context(), st)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	entry := audit.Entry{Kind: audit.Consent, Outcome: audit.Denied, AccountID: req.AccountID, ClientID: req.ClientID, Reason: "the person declined"}
 	if err := s.record(r.Context(), entry); err != nil {
 		return err

@@ -50,7 +50,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if form.Get("action") == "deny" {
-		return s.refuse(w, r, req)
+		return s.refuse(w, r, req, c)
 	}
 	name := strings.TrimSpace(form.Get("username"))
 	acc, amr, err := s.authenticate(r, name, form.Get("password"))

@@ -48,6 +48,7 @@ func (s *Server) metadata() func(http.ResponseWriter, *http.Request) {
 		IntrospectionEndpointAuthSigningAlgs:       algorithms,
 		CodeChallengeMethodsSupported:              []string{oauth.MethodS256}, // R-AS-4
 		AuthorizationResponseIssParameterSupported: true,                       // R-AS-16
+		ClientIDMetadataDocumentSupported:          s.documents != nil,         // R-AS-5; clients look for none above too
 		SubjectTypesSupported:                      []string{"public"},
 		IDTokenSigningAlgValuesSupported:           []string{"ES256"},
 	})

@@ -17,6 +17,8 @@ type limits struct {
 	signInAddress  *httpserver.Limiter // by address: one guesser, many names (password spraying)
 	signInName     *httpserver.Limiter // by name, whether it exists or not: many guessers, one name
 	requests       *httpserver.Limiter // by address: stored authorization requests
+	fetches        *httpserver.Limiter // by address: documents that it makes this server fetch
+	fetchedHosts   *httpserver.Limiter // by host that they are fetched from
 }
 
 const maxKeys = 20_000 // addresses or names remembered by one limiter
@@ -28,6 +30,8 @@ func newLimits() limits {
 		signInAddress:  &httpserver.Limiter{Every: 3 * time.Second, Burst: 40, MaxKeys: maxKeys},
 		signInName:     &httpserver.Limiter{Every: 20 * time.Second, Burst: 8, MaxKeys: maxKeys},
 		requests:       &httpserver.Limiter{Every: time.Second, Burst: 120, MaxKeys: maxKeys},
+		fetches:        &httpserver.Limiter{Every: 3 * time.Second, Burst: 30, MaxKeys: maxKeys},
+		fetchedHosts:   &httpserver.Limiter{Every: time.Second, Burst: 60, MaxKeys: maxKeys},
 	}
 }
 

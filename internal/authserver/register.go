@@ -39,6 +39,11 @@ type registration struct {
 	JWKS            json.RawMessage `json:"jwks,omitempty"`
 }
 
+// clientRules are those for clients that describe themselves.
+func (s *Server) clientRules() client.Rules {
+	return client.Rules{GrantTypes: []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken}, PlainHTTP: s.PlainHTTP}
+}
+
 // register serves dynamic client registration, RFC 7591. Anybody may register;
 // it gives a client an identifier and nothing else: what it may do is for
 // people to allow.
@@ -61,7 +66,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return &oauth.Error{Code: oauth.InvalidClientMetadata, Description: err.Error(), Cause: err}
 	}
-	c, err := client.FromMetadata(members, client.Rules{GrantTypes: []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken}, PlainHTTP: s.PlainHTTP})
+	c, err := client.FromMetadata(members, s.clientRules())
 	if err != nil {
 		return err
 	}

@@ -12,13 +12,14 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/catalog"
 	"gatehouse/internal/client"
+	"gatehouse/internal/egress"
 	"gatehouse/internal/grant"
 	"gatehouse/internal/httpserver"
 	"gatehouse/internal/page"
 	"gatehouse/internal/secret"
 )
 
-// Server is the authorization server. All exported fields but the last four
+// Server is the authorization server. All exported fields but the last five
 // are required.
 type Server struct {
 	Issuer        string         // its identifier and base URL, without trailing slash
@@ -26,18 +27,21 @@ type Server struct {
 	Accounts      account.Store
 	Clients       client.Store
 	Grants        grant.Store
+	StepUps       grant.StepUp
 	Audit         audit.Store
 	Authenticator *account.Authenticator
 	Keys          *Keyring // that sign JWTs for APIs
 
-	AllowedOrigins []string // browser origins that may call JSON endpoints (CORS)
-	PlainHTTP      []string // hosts where http redirects are tolerated (security.md 17)
-	Demo           bool     // the pages say that this is a demonstration
+	Egress         *egress.Client // fetches the documents of clients whose client_id is an address; nil: there are none
+	AllowedOrigins []string       // browser origins that may call JSON endpoints (CORS)
+	PlainHTTP      []string       // hosts where http redirects are tolerated (security.md 17)
+	Demo           bool           // the pages say that this is a demonstration
 	People         []PersonView
 
-	pages   *page.Set
-	cookies cookieJar
-	limits  limits
+	pages     *page.Set
+	cookies   cookieJar
+	limits    limits
+	documents *client.Documents
 }
 
 // AccessLifetime is how long a JWT for an API lives: what cannot be recalled
@@ -55,6 +59,9 @@ func (s *Server) Handler() (http.Handler, error) {
 	}
 	s.cookies = newCookieJar(base)
 	s.limits = newLimits()
+	if s.Egress != nil {
+		s.documents = &client.Documents{Egress: s.Egress, Rules: s.clientRules()}
+	}
 
 	prefix := base.EscapedPath()
 	mux := http.NewServeMux()

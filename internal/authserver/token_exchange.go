@@ -3,6 +3,7 @@ package authserver
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"gatehouse/internal/account"
@@ -42,10 +43,23 @@ func (s *Server) exchange(ctx context.Context, r tokenRequest) (*oauth.TokenResp
 	if err != nil {
 		return nil, err
 	}
-	if len(scopes) == 0 || !oauth.Subset(scopes, api.Expand(grant.Effective(token, g))) {
-		return nil, oauth.NewError(oauth.InvalidScope, "the subject token does not cover the scopes asked for")
+	if have := api.Expand(grant.Effective(token, g)); len(scopes) == 0 || !oauth.Subset(scopes, have) {
+		return nil, s.lacking(ctx, api, g, oauth.Without(scopes, have), now)
 	}
 	return s.mintForAPI(ctx, r, api, token, g, scopes, now)
+}
+
+// lacking refuses an exchange, and keeps for the next consent what was missing
+// (security.md 3): only here, where the gateway has proven who it is, only for
+// a person's grant, and only what the API has.
+func (s *Server) lacking(ctx context.Context, api *catalog.API, g grant.Grant, missing []string, now time.Time) error {
+	known := slices.DeleteFunc(slices.Clone(missing), func(name string) bool { _, ok := api.Scopes[name]; return !ok })
+	if g.AccountID != "" && len(known) > 0 {
+		if err := s.StepUps.NoteMissing(ctx, g.ID, known, now); err != nil {
+			return err
+		}
+	}
+	return oauth.NewError(oauth.InvalidScope, "the subject token does not cover the scopes asked for")
 }
 
 // checkExchange checks the parameters of RFC 8693 §2.1.
@@ -72,7 +86,7 @@ func checkExchange(r tokenRequest) error {
 // (RFC 8693 §4.1) has the gateway, which presents the token, outside and the
 // agent inside.
 func (s *Server) mintForAPI(ctx context.Context, r tokenRequest, api *catalog.API, token grant.Token, g grant.Grant, scopes []string, now time.Time) (*oauth.TokenResponse, error) {
-	agent, err := s.Clients.Client(ctx, g.ClientID)
+	agent, err := s.storedClient(ctx, g.ClientID)
 	if err != nil {
 		return nil, &oauth.Error{Code: oauth.InvalidGrant, Description: "the client of subject_token is gone", Cause: err}
 	}

@@ -20,6 +20,8 @@ type AgentView struct {
 	RedirectHost string // host[:port] of the redirect URI in ASCII, or a custom scheme ("com.example.app"); always shown (R-AS-12)
 	Loopback     bool   // the redirect goes to this computer (a loopback address, a custom scheme), so any program on it may be asking
 	ClientID     string
+	Publisher    string // host[:port] in ASCII that publishes the description at the client_id; empty if there is none. If Verified, it is this that was verified, and the name is its own word
+	Fingerprint  string // of what the page shows of it; the decision sends it back as "agent"
 }
 
 // PersonView is somebody one can be in the demo.
@@ -44,12 +46,13 @@ type LoginView struct {
 
 // ScopeView is one thing the client may become able to do.
 type ScopeView struct {
-	Name    string   // the scope itself: "users:read"
-	Text    string   // what it allows, as a verb phrase: "read customers"
-	Detail  string   // one sentence on what that means, or empty
-	Tools   []string // names of the tools it opens, in order
-	Risk    string   // "read", "change" or "delete"; anything but "read" is shown apart
-	Checked bool     // switched on when the page opens
+	Name    string    // the scope itself: "users:read"
+	Text    string    // what it allows, as a verb phrase: "read customers"
+	Detail  string    // one sentence on what that means, or empty
+	Tools   []string  // names of the tools it opens, in order
+	Risk    string    // "read", "change" or "delete"; anything but "read" is shown apart
+	Checked bool      // switched on when the page opens
+	Tried   time.Time // when the agent tried it without being allowed; zero if it did not
 }
 
 // ClaimView is one fact about the person or the client that reaches the API.
@@ -70,6 +73,7 @@ type ConsentView struct {
 	Account  string    // as whom
 	Until    time.Time // the access ends; zero if only the person ends it
 	Scopes   []ScopeView
+	Tried    []ScopeView // not asked for, but tried: offered apart and switched off
 	Claims   []ClaimView
 	Resource string // the resource identifier the token is bound to (RFC 8707)
 	Redirect string // the whole redirect URI

@@ -121,8 +121,14 @@ func TestMissingScope(t *testing.T) {
 	if len(entries) != 3 || entries[0].Outcome != "denied" || entries[0].Tool != "update-user" || entries[0].ClientID != "notebook" {
 		t.Errorf("audit of denials: %+v", entries)
 	}
-	if n := len(w.api.requests()) + len(w.as.exchanged()); n != 0 {
+	if n := len(w.api.requests()); n != 0 {
 		t.Errorf("%d requests left for denied calls", n)
+	}
+	// security.md 3: the authorization server hears once what was missing.
+	w.do(modern("reader", "tools/call", map[string]any{"name": "update-user"}))
+	told := w.as.exchanged()
+	if len(told) != 4 || told[0]["scope"] != "users:write" || told[1]["scope"] != "users:read refunds:create" {
+		t.Errorf("the authorization server was told %v", told)
 	}
 	if r := w.callTool("writer", "fetch-user", map[string]any{"id": "7"}); r.IsError {
 		t.Errorf("users:write implies users:read, but: %s", r.text())

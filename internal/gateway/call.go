@@ -74,6 +74,7 @@ func (e *endpoint) call(ctx context.Context, c caller, m *message) ([]byte, erro
 	granted, _ := oauth.ParseScope(c.Scope) // what cannot be read grants nothing
 	scopes, ok := tool.Allowed(e.api.Expand(granted))
 	if !ok {
+		e.tellMissing(ctx, c, tool)
 		return nil, e.lacksScope(ctx, entry, tool)
 	}
 	valid, err := tool.Validate(raw)
@@ -104,6 +105,20 @@ func (e *endpoint) lacksScope(ctx context.Context, entry audit.Entry, tool *cata
 		return errors.Join(refusal, fmt.Errorf("record a denied call: %w", err))
 	}
 	return refusal
+}
+
+// tellMissing lets the authorization server know what a call lacked, by an
+// exchange that it will refuse: so the next consent can offer it, to clients
+// that repeat what they once asked for as to others (security.md 3). It is told
+// once a minute for each grant and tool; whether it hears does not matter to
+// this call.
+func (e *endpoint) tellMissing(ctx context.Context, c caller, tool *catalog.Tool) {
+	if ok, _ := e.missing.Allow(c.limitKey() + " " + tool.Name); !ok {
+		return
+	}
+	if _, _, err := e.exchanger.token(ctx, c.token, e.api.Audience, tool.Needed()); err != nil {
+		httpserver.Note(ctx, "missing_scope", err)
+	}
 }
 
 // audited performs a call between its two audit entries. A call that can

@@ -58,6 +58,7 @@ type shared struct {
 	exchanger    *exchanger
 	upstream     *http.Client
 	calls        *httpserver.Limiter
+	missing      *httpserver.Limiter // what the authorization server is told of
 	audit        audit.Store
 	auditKey     []byte
 	timeout      time.Duration
@@ -108,6 +109,7 @@ func (s *Server) shared() (*shared, error) {
 		exchanger:    &exchanger{server: as, endpoint: s.TokenEndpoint},
 		upstream:     withoutRedirects(s.Client),
 		calls:        &httpserver.Limiter{Every: time.Second / time.Duration(rate), Burst: callBurst * rate, MaxKeys: maxCallers},
+		missing:      &httpserver.Limiter{Every: time.Minute, Burst: 1, MaxKeys: maxCallers},
 		audit:        s.Audit,
 		auditKey:     s.AuditKey,
 		timeout:      timeout,

@@ -3,6 +3,8 @@ package sqlstore
 import (
 	"context"
 	"time"
+
+	"gatehouse/internal/grant"
 )
 
 const (
@@ -26,6 +28,8 @@ func (d *DB) Sweep(ctx context.Context, now time.Time) (removed int, err error) 
 			WHERE f.expires_at <= $1 LIMIT $2)`, now},
 		{`DELETE FROM families WHERE id IN (SELECT f.id FROM families f WHERE f.expires_at <= $1
 			AND NOT EXISTS (SELECT 1 FROM refresh_tokens r WHERE r.family = f.id) LIMIT $2)`, now},
+		{`DELETE FROM missing_scopes WHERE grant_id IN (SELECT grant_id FROM missing_scopes WHERE noted_at <= $1 LIMIT $2)
+			AND noted_at <= $1`, now.Add(-grant.MissingLifetime)},
 		{`DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE expires_at <= $1 LIMIT $2)`, now},
 		{`DELETE FROM assertions WHERE hash IN (SELECT hash FROM assertions WHERE expires_at <= $1 LIMIT $2)`, now},
 	} {

@@ -90,6 +90,15 @@ CREATE TABLE codes (
 );
 CREATE INDEX codes_expiry ON codes (expires_at);
 
+-- What gateways found missing, offered at the next consent.
+CREATE TABLE missing_scopes (
+	grant_id TEXT NOT NULL REFERENCES grants (id),
+	scope    TEXT NOT NULL,
+	noted_at BIGINT NOT NULL,
+	PRIMARY KEY (grant_id, scope)
+);
+CREATE INDEX missing_scopes_age ON missing_scopes (noted_at);
+
 -- A family is the refresh tokens that follow one another; rotating and ending
 -- both update its row, so that one of them is first.
 CREATE TABLE families (

@@ -1,0 +1,199 @@
+package cli_test
+
+import (
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"gatehouse/internal/app"
+)
+
+var update = flag.Bool("update", false, "write docs/configuration.md anew")
+
+const (
+	configurationPage   = "../../docs/configuration.md"
+	configurationSource = "../../internal/app/config.go"
+	configurationSample = "testdata/every-key.yaml"
+)
+
+// docs/configuration.md says what the structs of internal/app/config.go say.
+func TestConfigurationPageIsCurrent(t *testing.T) {
+	page := configuration(t)
+	if *update {
+		if err := os.WriteFile(configurationPage, []byte(page), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(configurationPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(have) != page {
+		t.Error("docs/configuration.md is stale; run go test ./test/cli -run Configuration -update and review the difference")
+	}
+}
+
+// The example of that page is valid and leaves nothing out.
+func TestConfigurationExampleHasEveryKey(t *testing.T) {
+	dir := t.TempDir()
+	for from, to := range map[string]string{configurationSample: "gatehouse.yaml", "testdata/books.yaml": "books.yaml"} {
+		data, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, to), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config, err := app.Load(filepath.Join(dir, "gatehouse.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := app.Catalog(&config); err != nil {
+		t.Error(err)
+	}
+	unset(t, "", reflect.ValueOf(config))
+}
+
+// unset reports the keys below path that the example does not set.
+func unset(t *testing.T, path string, v reflect.Value) {
+	t.Helper()
+	if v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	for i := range v.NumField() {
+		key := v.Type().Field(i).Tag.Get("yaml")
+		if key == "" {
+			continue // no key of the file
+		}
+		field := v.Field(i)
+		if field.IsZero() {
+			t.Errorf("testdata/every-key.yaml has no %s%s", path, key)
+			continue
+		}
+		switch {
+		case field.Kind() == reflect.Struct, field.Kind() == reflect.Pointer:
+			unset(t, path+key+".", field)
+		case field.Kind() == reflect.Slice && field.Type().Elem().Kind() == reflect.Struct:
+			unset(t, path+key+"[].", field.Index(0))
+		}
+	}
+}
+
+// configuration writes the page.
+func configuration(t *testing.T) string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), configurationSource, nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &keyPage{t: t, structs: map[string]*ast.StructType{}}
+	var about string
+	for _, decl := range file.Decls {
+		group, ok := decl.(*ast.GenDecl)
+		if !ok {
+			continue
+		}
+		for _, spec := range group.Specs {
+			named, ok := spec.(*ast.TypeSpec)
+			if !ok {
+				continue
+			}
+			if s, ok := named.Type.(*ast.StructType); ok {
+				p.structs[named.Name.Name] = s
+			}
+			if named.Name.Name == "Config" {
+				about = sentences(group.Doc)
+			}
+		}
+	}
+	p.rows("", "Config")
+	sample, err := os.ReadFile(configurationSample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "# Configuration\n\n" +
+		"<!-- Written by go test ./test/cli -run Configuration -update, from internal/app/config.go. -->\n\n" +
+		strings.Replace(about, "Config is", "`gatehouse serve -c FILE` reads", 1) + "\n\n" +
+		"`gatehouse config check` tells every problem of a file. [quickstart.md](quickstart.md) has a short one to begin with.\n\n" +
+		"| key | form | meaning |\n|---|---|---|\n" + p.table.String() +
+		"\nA file with every key:\n\n```yaml\n" + string(sample) + "```\n"
+}
+
+type keyPage struct {
+	t       *testing.T
+	structs map[string]*ast.StructType
+	table   strings.Builder
+}
+
+// rows writes a row for each key of a struct, and those below it.
+func (p *keyPage) rows(prefix, name string) {
+	p.t.Helper()
+	for _, f := range p.structs[name].Fields.List {
+		if f.Tag == nil {
+			continue // no key of the file
+		}
+		tag, err := strconv.Unquote(f.Tag.Value)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		key := reflect.StructTag(tag).Get("yaml")
+		meaning := sentences(f.Doc)
+		goName := f.Names[0].Name
+		if !strings.HasPrefix(meaning, goName+" ") {
+			p.t.Errorf("config.go: the comment of %s.%s must begin with its name", name, goName)
+		}
+		meaning = strings.TrimPrefix(meaning, goName+" ")
+		meaning = strings.TrimPrefix(strings.TrimPrefix(meaning, "is "), "are ")
+		meaning = strings.ToUpper(meaning[:1]) + meaning[1:]
+		form, below, path := p.form(f.Type, prefix+key)
+		fmt.Fprintf(&p.table, "| `%s` | %s | %s |\n", prefix+key, form, strings.ReplaceAll(meaning, "|", "\\|"))
+		if below != "" {
+			p.rows(path+".", below)
+		}
+	}
+}
+
+// form says how a value is written, and which struct has the keys below it at
+// which path.
+func (p *keyPage) form(e ast.Expr, path string) (form, below, belowPath string) {
+	p.t.Helper()
+	switch e := e.(type) {
+	case *ast.StarExpr:
+		return p.form(e.X, path)
+	case *ast.Ident:
+		if _, ok := p.structs[e.Name]; ok {
+			return "keys", e.Name, path
+		}
+		if forms := map[string]string{"string": "text", "bool": "true or false", "int": "number"}; forms[e.Name] != "" {
+			return forms[e.Name], "", ""
+		}
+	case *ast.ArrayType:
+		_, below, belowPath = p.form(e.Elt, path+"[]")
+		return "list", below, belowPath
+	case *ast.MapType:
+		_, below, belowPath = p.form(e.Value, path+".NAME")
+		return "names with keys", below, belowPath
+	}
+	p.t.Fatalf("%s has a form that this test cannot word; teach it", path)
+	return "", "", ""
+}
+
+var plainURL = regexp.MustCompile(`https?://[^\s,;()]*[^\s,;().]|sqlite:PATH|postgres://\S+[^\s,.]|(?:env|file):[A-Z]+`)
+
+// sentences returns a comment as one paragraph, with what is to be typed in
+// code.
+func sentences(c *ast.CommentGroup) string {
+	text := strings.Join(strings.Fields(c.Text()), " ")
+	text = strings.NewReplacer("`", "").Replace(text)
+	return plainURL.ReplaceAllString(text, "`$0`")
+}
