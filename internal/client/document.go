@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"gatehouse/internal/jose"
 	"gatehouse/internal/oauth"
 )
 
@@ -147,6 +148,11 @@ func parseDocument(id, contentType string, body []byte, rules Rules) (Client, er
 	}
 	if !c.MayUse(oauth.GrantAuthorizationCode) {
 		return Client{}, errors.New("its grant_types leave out authorization_code")
+	}
+	if len(c.Keys) > 0 {
+		if _, err := jose.ParseKeySet(c.Keys); err != nil {
+			return Client{}, fmt.Errorf("jwks: %w", err)
+		}
 	}
 	c.ID, c.Origin = id, Document
 	return c, nil

@@ -29,7 +29,7 @@ import (
 // the log, never for who chose the address.
 var (
 	ErrAddress = errors.New("address is not allowed") // by its URL, its port, or where its name led
-	ErrAnswer  = errors.New("answer is not usable")   // too large, compressed, or broken off
+	ErrAnswer  = errors.New("answer is not usable")   // too large, or compressed
 	ErrBusy    = errors.New("too many fetches at once")
 )
 
@@ -132,7 +132,7 @@ func (c *Client) get(ctx context.Context, u *url.URL, r Request) (Response, erro
 	}
 	answer.Body, err = io.ReadAll(io.LimitReader(resp.Body, int64(r.MaxBody)+1))
 	if err != nil {
-		return Response{}, fmt.Errorf("%w: %w", ErrAnswer, err)
+		return Response{}, err
 	}
 	if len(answer.Body) > r.MaxBody {
 		return Response{}, fmt.Errorf("%w: it is larger than %d bytes", ErrAnswer, r.MaxBody)
