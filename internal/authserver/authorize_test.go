@@ -173,6 +173,18 @@ func TestSwitchAccount(t *testing.T) {
 	}
 }
 
+// Who signs out in one tab does not go on deciding in another that was left open.
+func TestSigningOutEndsOpenPages(t *testing.T) {
+	w := newWorld(t, options{})
+	b := w.browser()
+	open := w.consent(b, request(w.public(), nil), "alice")
+	other := b.Get(request(w.public(), nil)).Follow()
+	other.Submit("action=switch", nil)
+	if page := open.Submit("action=allow", nil); !strings.HasPrefix(page.Location().String(), issuer+"/login?") {
+		t.Errorf("a page of somebody who signed out answered: %s", page.Location())
+	}
+}
+
 // Nothing switched on is not a consent.
 func TestConsentNeedsSomething(t *testing.T) {
 	w := newWorld(t, options{})

@@ -19,10 +19,21 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if req.AccountID == "" || req.ForceSignIn {
+	if !s.present(r, req) {
 		return s.goTo(w, r, "/login", req)
 	}
 	return s.consentPage(w, r, req, c, http.StatusOK, "")
+}
+
+// present reports whether the person who signed in for a request is still
+// signed in here. Who has signed out meanwhile, in another tab, does not go on
+// deciding from a page that was left open.
+func (s *Server) present(r *http.Request, req grant.Request) bool {
+	if req.AccountID == "" || req.ForceSignIn {
+		return false
+	}
+	session, _, err := s.session(r)
+	return err == nil && session.AccountID == req.AccountID
 }
 
 func (s *Server) consentPage(w http.ResponseWriter, r *http.Request, req grant.Request, c client.Client, status int, problem string) error {
@@ -62,7 +73,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if req.AccountID == "" || req.ForceSignIn {
+	if !s.present(r, req) {
 		return s.goTo(w, r, "/login", req)
 	}
 	switch form.Get("action") {
