@@ -15,7 +15,6 @@ import (
 	"gatehouse/internal/client"
 	"gatehouse/internal/jose"
 	"gatehouse/internal/oauth"
-	"gatehouse/internal/secret"
 	"gatehouse/internal/sqlstore"
 )
 
@@ -135,13 +134,11 @@ func RotateKey(ctx context.Context, cfg Config, algorithm string, compromised bo
 		record.SignsFrom = now.Add(authserver.PublishBefore).Unix()
 		retire = now.Add(authserver.PublishBefore + authserver.KeepAfter).Unix()
 	}
-	if err := db.Append(ctx, audit.Entry{
-		ID: secret.ID(), Time: now.UnixMilli(), Kind: audit.Admin, Outcome: audit.Done,
+	entry := audit.Entry{
 		Reason: "signing key rotated from the terminal: " + reason, Detail: map[string]string{"kid": record.KeyID, "alg": algorithm},
-	}); err != nil {
-		return KeyLine{}, err
 	}
-	return KeyLine{record.KeyID, record.Algorithm, record.CreatedAt, record.SignsFrom, 0}, db.RotateSigningKey(ctx, record, retire)
+	err = recorded(ctx, db, entry, func() error { return db.RotateSigningKey(ctx, record, retire) })
+	return KeyLine{record.KeyID, record.Algorithm, record.CreatedAt, record.SignsFrom, 0}, err
 }
 
 // gatewayKey returns the gateway's own key, created on first start in the data

@@ -69,10 +69,10 @@ func (st standing) offered(req grant.Request) []string {
 }
 
 // standing applies security.md 1 (RFC 8252 §8.6): what was allowed before is
-// allowed silently only to a client that will prove that it is the same one.
-// For any other a program on the person's computer could borrow the client_id,
-// so the person at least sees and confirms it. What a gateway found missing
-// forces the whole page.
+// allowed silently only to a client that will prove that it is the same one, or
+// whose answer nobody else gets. For any other a program on the person's
+// computer could borrow the client_id, so the person at least sees and confirms
+// it. What a gateway found missing forces the whole page.
 func (s *Server) standing(ctx context.Context, req grant.Request, c client.Client) (standing, error) {
 	now := time.Now()
 	g, err := s.Grants.Remembered(ctx, req.AccountID, req.ClientID, req.Resource, now)
@@ -82,13 +82,17 @@ func (s *Server) standing(ctx context.Context, req grant.Request, c client.Clien
 	if err != nil {
 		return standing{}, err
 	}
+	if g.Agreed != c.Fingerprint() {
+		// security.md 2 and 4: what was allowed was allowed to something else.
+		return standing{}, nil
+	}
 	st := standing{held: g}
 	if st.missing, err = s.StepUps.Missing(ctx, g.ID, now); err != nil {
 		return standing{}, err
 	}
 	switch {
 	case req.ForceConsent || !oauth.Subset(req.Scopes, g.Scopes) || len(st.offered(req)) > 0:
-	case c.Confidential():
+	case c.Confidential(), c.OwnsRedirect(req.RedirectURI):
 		st.need = consentNone
 	default:
 		st.need = consentConfirm

@@ -91,8 +91,7 @@ func TestSpecialAddressesAreRefused(t *testing.T) {
 	}
 }
 
-// Public addresses pass the check, and then there is nobody in this test to
-// answer: the context has ended already.
+// What lies beside the special ranges is public.
 func TestPublicAddressesPass(t *testing.T) {
 	for _, address := range []string{"1.1.1.1", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "172.15.255.255", "172.32.0.0", "192.0.1.0", "198.17.255.255", "198.20.0.0", "223.255.255.255", "2606:4700::1", "2a00:1450::1", "64:ff9b::101:101"} {
 		if err := egress.CheckPublic(netip.MustParseAddr(address)); err != nil {
@@ -129,9 +128,9 @@ func TestDNSRebinding(t *testing.T) {
 		defer mu.Unlock()
 		if first {
 			first = false
-			return []netip.Addr{netip.MustParseAddr("192.0.0.1")} // whatever the first answer was,
+			return []netip.Addr{netip.MustParseAddr("1.1.1.1")} // to whoever checks first
 		}
-		return []netip.Addr{loopback} // the next is another
+		return []netip.Addr{loopback} // to who dials
 	})
 	if _, err := rebinding.LookupNetIP(t.Context(), "ip", name); err != nil {
 		t.Fatal(err)
@@ -265,6 +264,7 @@ func TestAnswersAreBounded(t *testing.T) {
 
 // A server that drips its answer is left after five seconds at most.
 func TestSlowAnswersEnd(t *testing.T) {
+	t.Parallel() // it takes these five seconds
 	c, base := site(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		for r.Context().Err() == nil {
