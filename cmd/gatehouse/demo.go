@@ -115,6 +115,11 @@ func (c *demoCommand) listen() ([]net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w; choose another address with --listen", c.Listen, err)
 	}
+	// A name may lead elsewhere than it says; what counts is what was bound.
+	if bound, ok := first.Addr().(*net.TCPAddr); !c.Anyone && (!ok || !bound.IP.IsLoopback()) {
+		_ = first.Close() // nothing was accepted yet
+		return nil, usageError(fmt.Sprintf("--listen %s leads to %s, which is not on loopback, and anybody who reaches the demo can sign in as anybody. If that is what you want, add --i-know-anyone-can-sign-in", c.Listen, first.Addr()))
+	}
 	listeners := []net.Listener{first}
 	host, port, err := net.SplitHostPort(first.Addr().String())
 	if err == nil && host == "127.0.0.1" {

@@ -38,7 +38,8 @@ type Config struct {
 	// metadata, token and registration endpoints, e.g.
 	// https://inspector.example.com. Programs that are no browsers need none.
 	AllowedOrigins []string `yaml:"allowed_origins"`
-	// Documents are the metadata documents that agents name as their client_id.
+	// Documents say how client ID metadata documents are fetched: an agent
+	// without registration names the https address of one that describes it.
 	Documents Documents `yaml:"documents"`
 	// APIs are what is protected. At least one.
 	APIs []API `yaml:"apis"`
@@ -64,6 +65,22 @@ type TLS struct {
 	Certificate string `yaml:"certificate"`
 	// Key is the path of the private key.
 	Key string `yaml:"key"`
+}
+
+// Documents say where metadata documents of agents may come from.
+type Documents struct {
+	// Accept is which are accepted: all (the default), or none, so that agents
+	// register or are added by an administrator.
+	Accept string `yaml:"accept"`
+	// Addresses are exceptions for agents inside of your own network; all others
+	// must be at public addresses. Host names, addresses or ranges, with a port
+	// if it is not 443: apps.internal:8443, 10.1.0.0/16. A name stands for its
+	// private and loopback addresses; any other special address, such as those
+	// of a cloud's metadata service, is allowed only if it is listed itself.
+	Addresses []string `yaml:"addresses"`
+	// Roots is the path of a PEM file of authorities that sign the certificates
+	// of addresses, beside the system's.
+	Roots string `yaml:"roots"`
 }
 
 // API is one API that agents may use.
@@ -158,7 +175,7 @@ func strict(err error) error {
 	var lines []string
 	for _, text := range mismatch.Errors {
 		if m := unknownKey.FindStringSubmatch(text); m != nil {
-			where := map[string]string{"URLs": " of urls", "TLS": " of tls", "API": " of an API", "Scope": " of a scope"}[m[3]]
+			where := map[string]string{"URLs": " of urls", "TLS": " of tls", "Documents": " of documents", "API": " of an API", "Scope": " of a scope"}[m[3]]
 			text = fmt.Sprintf("%s: %s is no key%s; docs/configuration.md has those there are", m[1], m[2], where)
 		} else if m := otherForm.FindStringSubmatch(text); m != nil {
 			form := "keys with values"
@@ -180,6 +197,9 @@ func (c *Config) defaults() {
 	}
 	if c.SignIn == "" {
 		c.SignIn = "password"
+	}
+	if c.Documents.Accept == "" {
+		c.Documents.Accept = "all"
 	}
 	for i := range c.APIs {
 		a := &c.APIs[i]

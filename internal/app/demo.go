@@ -82,11 +82,12 @@ func Demo(o DemoOptions) (Config, error) {
 	}
 	urls := URLs{AuthServer: at("login." + domain), Gateway: at("mcp." + domain), API: at("api." + domain)}
 	c := Config{
-		URLs:   urls,
-		Listen: o.Address,
-		Store:  "sqlite:" + filepath.Join(o.Data, "gatehouse.db"),
-		Data:   o.Data,
-		SignIn: string(account.Username),
+		URLs:      urls,
+		Listen:    o.Address,
+		Store:     "sqlite:" + filepath.Join(o.Data, "gatehouse.db"),
+		Data:      o.Data,
+		SignIn:    string(account.Username),
+		Documents: Documents{Accept: "all"},
 		// Browser tools of developers run on loopback origins.
 		AllowedOrigins: []string{"http://localhost", "http://127.0.0.1", "http://[::1]"},
 		APIs: []API{{

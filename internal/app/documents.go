@@ -8,24 +8,10 @@ import (
 	"gatehouse/internal/egress"
 )
 
-// Documents say how client ID metadata documents are fetched: an agent without
-// registration names the https address of a document that describes it. They
-// come from public addresses only, unless listed here.
-type Documents struct {
-	// Refuse turns them off: agents register, or an administrator adds them.
-	Refuse bool `yaml:"refuse"`
-	// Addresses are exceptions for agents inside of your own network: host
-	// names, addresses or ranges, with a port if it is not 443, e.g.
-	// apps.internal, apps.internal:8443, 10.1.0.0/16. A name stands for its
-	// private and loopback addresses; any other special address, such as those
-	// of a cloud's metadata service, is allowed only if it is listed itself.
-	Addresses []string `yaml:"addresses"`
-	// Roots is the path of a PEM file with certificates that sign those of
-	// Addresses, beside the system's.
-	Roots string `yaml:"roots"`
-}
-
 func (d Documents) validate(report reporter) {
+	if d.Accept != "all" && d.Accept != "none" {
+		report("documents.accept", "%q must be all or none", d.Accept)
+	}
 	for i, address := range d.Addresses {
 		if _, err := egress.ParseException(address); err != nil {
 			report(fmt.Sprintf("documents.addresses[%d]", i), "%v", err)
@@ -40,7 +26,7 @@ func (d Documents) validate(report reporter) {
 // shall not.
 func (a *App) egress() (*egress.Client, error) {
 	d := a.config.Documents
-	if d.Refuse {
+	if d.Accept == "none" {
 		return nil, nil
 	}
 	fetcher := &egress.Client{}

@@ -97,17 +97,20 @@ func (c *Config) validateURLs(report reporter) {
 			report(role.path, "%s is no base URL such as https://login.example.com (no trailing slash)", shown(role.url))
 			continue
 		}
-		if role.path != "urls.authserver" && u.Path != "" {
+		if u.Path != "" {
 			report(role.path, "%q has a path; this role has a host of its own", role.url)
+		}
+		if port := u.Port(); port == "443" && u.Scheme == "https" || port == "80" && u.Scheme == "http" {
+			report(role.path, "%q names the port that is the default; leave it out", role.url)
 		}
 		if u.Host != strings.ToLower(u.Host) {
 			report(role.path, "%q must be in lower case, as browsers send it", role.url)
 		}
 		c.validateScheme(report, role.path, u)
-		if other, taken := hosts[u.Host]; taken {
+		if other, taken := hosts[u.Hostname()]; taken {
 			report(role.path, "has the same host as %s; each role needs its own, so that a browser keeps them apart", other)
 		}
-		hosts[u.Host] = role.path
+		hosts[u.Hostname()] = role.path
 	}
 }
 
@@ -125,7 +128,7 @@ func (c *Config) validateAPIs(report reporter) {
 	if len(c.APIs) == 0 {
 		report("apis", "is empty; name the API to protect")
 	}
-	names, paths := map[string]bool{}, map[string]bool{}
+	names, paths, audiences := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for i, a := range c.APIs {
 		at := func(field string) string { return fmt.Sprintf("apis[%d].%s", i, field) }
 		if !apiName.MatchString(a.Name) {
@@ -138,7 +141,7 @@ func (c *Config) validateAPIs(report reporter) {
 			report(at("mcp_path"), "%q is used twice", a.MCPPath)
 		}
 		names[a.Name], paths[a.MCPPath] = true, true
-		if a.MCPPath != path.Clean(a.MCPPath) || !strings.HasPrefix(a.MCPPath, "/") || strings.HasPrefix(a.MCPPath, "/.well-known") || strings.HasPrefix(a.MCPPath, "/assets") || strings.ContainsAny(a.MCPPath, "{}?#% ") {
+		if a.MCPPath != path.Clean(a.MCPPath) || !strings.HasPrefix(a.MCPPath, "/") || strings.HasPrefix(a.MCPPath, "/.well-known") || strings.HasPrefix(a.MCPPath, "/assets") || a.MCPPath == "/healthz" || strings.ContainsAny(a.MCPPath, "{}?#% ") {
 			report(at("mcp_path"), "%q is no plain path such as /%s", a.MCPPath, a.Name)
 		}
 		if _, ok := strings.CutPrefix(a.OpenAPI, "file:"); !ok && a.document == nil {
@@ -147,8 +150,22 @@ func (c *Config) validateAPIs(report reporter) {
 		if u, err := url.Parse(a.URL); err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || !slices.Contains([]string{"http", "https"}, u.Scheme) {
 			report(at("url"), "%s is no base URL such as https://orders.internal", shown(a.URL))
 		}
-		if a.Audience == "" {
+		if strings.HasPrefix(a.URL, "http://") && !client.IsLoopback(a.URL) && c.demo == nil {
+			report(at("url"), "%s must be https, since access tokens go there; http is for this computer only", shown(a.URL))
+		}
+		switch {
+		case a.Audience == "":
 			report(at("audience"), "is missing")
+		case audiences[a.Audience]:
+			report(at("audience"), "%q is another API's too; a token for one would open the other", a.Audience)
+		case a.Audience == c.URLs.AuthServer || a.Audience == c.URLs.Gateway:
+			report(at("audience"), "%q is a role of this installation, not an API", a.Audience)
+		}
+		audiences[a.Audience] = true
+		for name := range a.Scopes {
+			if !oauth.ValidScopeToken(name) {
+				report(at("scopes"), "%q is no scope token", name)
+			}
 		}
 		if a.Protect != "all" && a.Protect != "calls" && c.demo == nil {
 			report(at("protect"), "%q is not known; write all or calls", a.Protect)

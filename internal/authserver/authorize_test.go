@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"gatehouse/internal/account"
-	"gatehouse/internal/authserver"
 )
 
 // The whole flow, as a person and a client see it: R-AS-1, R-AS-12, R-AS-15,
@@ -270,22 +269,6 @@ func TestRedirectURILeftOut(t *testing.T) {
 	values.Del("redirect_uri")
 	if a := w.form("/token", values); a.Status != http.StatusOK {
 		t.Errorf("%d %v", a.Status, a.Body)
-	}
-}
-
-// An issuer with a path: endpoints below it, metadata where clients probe.
-func TestIssuerWithPath(t *testing.T) {
-	w := newWorld(t, options{change: func(s *authserver.Server) { s.Issuer = issuer + "/tenant" }})
-	for _, path := range []string{
-		"/.well-known/oauth-authorization-server/tenant", "/.well-known/openid-configuration/tenant", "/tenant/.well-known/openid-configuration",
-	} {
-		a := w.send(http.MethodGet, path, "", "", nil)
-		if a.Status != http.StatusOK || a.str("issuer") != issuer+"/tenant" {
-			t.Errorf("%s: %d issuer %q", path, a.Status, a.str("issuer"))
-		}
-	}
-	if a := w.send(http.MethodGet, "/tenant/jwks.json", "", "", nil); a.Status != http.StatusOK {
-		t.Errorf("keys below the path: %d", a.Status)
 	}
 }
 

@@ -32,8 +32,15 @@ func (s *Server) present(r *http.Request, req grant.Request) bool {
 	if req.AccountID == "" || req.ForceSignIn {
 		return false
 	}
-	session, _, err := s.session(r)
-	return err == nil && session.AccountID == req.AccountID
+	// Of several session cookies one may be planted; it is enough that one of
+	// them is this person's, for nobody else comes of it.
+	for _, h := range s.sessions(r) {
+		session, _, err := s.Accounts.Session(r.Context(), h, time.Now())
+		if err == nil && session.AccountID == req.AccountID {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Server) consentPage(w http.ResponseWriter, r *http.Request, req grant.Request, c client.Client, status int, problem string) error {

@@ -67,15 +67,22 @@ func (j cookieJar) clear(w http.ResponseWriter, name string) {
 // sends too much, everything that is not ours. A sibling host may have set
 // those for the parent domain, so they are cleared there too.
 func (j cookieJar) tidy(w http.ResponseWriter, r *http.Request) {
-	flows, cleared := 0, 0
+	// Browsers send older cookies first (RFC 6265 §5.4), so what is over the
+	// bound is at the beginning.
+	over, cleared := -maxFlowCookies, 0
+	for _, c := range r.Cookies() {
+		if strings.HasPrefix(c.Name, j.flowPrefix()) {
+			over++
+		}
+	}
 	for _, c := range r.Cookies() {
 		isFlow := strings.HasPrefix(c.Name, j.flowPrefix())
-		if isFlow {
-			flows++
-		}
 		foreign := !isFlow && c.Name != j.session() && oversized(r)
-		if cleared == maxCleared || !foreign && (!isFlow || flows <= maxFlowCookies) {
+		if cleared == maxCleared || !foreign && (!isFlow || over <= 0) {
 			continue
+		}
+		if isFlow {
+			over--
 		}
 		cleared++
 		j.clear(w, c.Name)

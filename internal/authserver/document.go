@@ -144,13 +144,13 @@ func documentPage(err error) error {
 	case e.Temporary:
 		return &pageError{Status: http.StatusServiceUnavailable, Cause: err, View: ErrorView{
 			Title: "This agent's description could not be read",
-			What:  "An agent that has no account here is described by a document at the address that it names. That address did not answer.",
+			What:  "An agent that is not registered here is described by a document at the address that it names. That address did not answer.",
 			Next:  "Try again in a minute. If it stays like this, tell the maker of the agent.",
 		}}
 	}
 	return &pageError{Status: http.StatusBadRequest, Cause: err, View: ErrorView{
 		Title: "This agent's description cannot be used",
-		What:  "An agent that has no account here is described by a document at the address that it names. With this one something is wrong: " + e.Reason + ".",
+		What:  "An agent that is not registered here is described by a document at the address that it names. With this one something is wrong: " + e.Reason + ".",
 		Next:  "Tell the maker of the agent what this page says. If you followed a link from somewhere else, close this page.",
 	}}
 }

@@ -183,7 +183,7 @@ func TestConsentSaysWhoPublishesTheDocument(t *testing.T) {
 			[]string{"Not verified. It says that it is the program described at HOST. All its addresses are on this computer, so nothing shows that it is."},
 			[]string{"An agent of"}},
 		"a name that poses": {"https://elsewhere.example/cb", []string{"client_name", `"Claude” (verified, at claude.ai)"`},
-			[]string{"calls itself “Claude\" (verified, at claude.ai)”", "Not verified."}, []string{"An agent of"}},
+			[]string{"calls itself “Claude&#34; (verified, at claude.ai)”", "Not verified."}, []string{"An agent of"}},
 		"a key": {"https://elsewhere.example/cb", []string{"token_endpoint_auth_method", `"private_key_jwt"`, "jwks_uri", `"https://HOST/jwks.json"`},
 			[]string{"An agent of HOST that calls itself “Notebook” (at elsewhere.example)", "only who holds its key gets access"}, []string{"Not verified"}},
 	} {

@@ -81,11 +81,8 @@ func (s *Server) api(h func(http.ResponseWriter, *http.Request) error) http.Hand
 		if err := h(w, r); err != nil {
 			e := asOAuth(err)
 			httpserver.Note(r.Context(), "refused", err.Error())
-			challenge := ""
-			if r.Header.Get("Authorization") != "" {
-				challenge = `Basic realm="` + s.Issuer + `"` // RFC 6749 §5.2: match the scheme that was tried
-			}
-			oauth.WriteError(w, e, challenge)
+			// RFC 9110 §15.5.2: a 401 carries a challenge; RFC 6749 §5.2: of the scheme that was tried.
+			oauth.WriteError(w, e, `Basic realm="`+s.Issuer+`"`)
 		}
 	}))
 }
@@ -172,14 +169,16 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request, redirectURI st
 		s.fail(w, r, fmt.Errorf("parse registered redirect_uri: %w", err))
 		return
 	}
-	query := u.Query() // a registered query stays: RFC 6749 §3.1.2
 	answer.Set("iss", s.Issuer)
 	for name, values := range answer {
-		if values[0] != "" {
-			query.Set(name, values[0])
+		if values[0] == "" {
+			answer.Del(name)
 		}
 	}
-	u.RawQuery = query.Encode()
+	if u.RawQuery != "" { // a registered query stays as it is: RFC 6749 §3.1.2
+		u.RawQuery += "&"
+	}
+	u.RawQuery += answer.Encode()
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, u.String(), http.StatusSeeOther) // 303: never repeats a POST body (RFC 9700 §4.12)
 }

@@ -51,7 +51,8 @@ const (
 // standing is what client and person have between them already, and what that
 // leaves to be asked.
 type standing struct {
-	held    grant.Grant // zero if nothing is remembered
+	stored  grant.Grant // the live grant of the two; zero if there is none
+	held    grant.Grant // the same, unless the client is not what the person agreed to any more
 	missing []grant.Missing
 	need    consentNeed
 }
@@ -84,9 +85,9 @@ func (s *Server) standing(ctx context.Context, req grant.Request, c client.Clien
 	}
 	if g.Agreed != c.Fingerprint() {
 		// security.md 2 and 4: what was allowed was allowed to something else.
-		return standing{}, nil
+		return standing{stored: g}, nil
 	}
-	st := standing{held: g}
+	st := standing{stored: g, held: g}
 	if st.missing, err = s.StepUps.Missing(ctx, g.ID, now); err != nil {
 		return standing{}, err
 	}
@@ -137,14 +138,14 @@ func (s *Server) session(r *http.Request) (account.Session, account.Account, err
 // held is what the person allows this client in all, scopes what this code is
 // for.
 func (s *Server) approve(w http.ResponseWriter, r *http.Request, req grant.Request, c client.Client, st standing, held, scopes []string) error {
-	if err := s.forgetMissing(r.Context(), st); err != nil {
-		return err
-	}
 	now := time.Now()
 	value := secret.New("ghc_")
 	g := grant.Grant{
 		ID: secret.ID(), AccountID: req.AccountID, ClientID: req.ClientID, Resource: req.Resource, Scopes: held,
 		Agreed: c.Fingerprint(), CreatedAt: now.Unix(), ExpiresAt: now.Add(grant.GrantLifetime).Unix(),
+	}
+	if st.need == consentNone { // nobody saw a page, so nobody agreed to a later end
+		g.ExpiresAt = st.held.ExpiresAt
 	}
 	code := grant.Code{
 		Hash: secret.Sum(value), ClientID: req.ClientID, RedirectURI: req.RedirectURI, RedirectGiven: req.RedirectGiven,
@@ -162,7 +163,14 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request, req grant.Reque
 	if err := s.record(r.Context(), entry); err != nil {
 		return err
 	}
-	if err := s.Grants.Approve(r.Context(), req.ID, g, code, now); err != nil {
+	if err := s.forgetMissing(r.Context(), st); err != nil {
+		return err
+	}
+	err := s.Grants.Approve(r.Context(), req.ID, st.stored, g, code, now)
+	if errors.Is(err, grant.ErrChanged) { // ended or narrowed meanwhile, in another tab or by an administrator
+		return s.goTo(w, r, "/consent", req)
+	}
+	if err != nil {
 		return err
 	}
 	s.cookies.clear(w, s.cookies.flow(req.ID))

@@ -60,6 +60,9 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		httpserver.Note(r.Context(), "refused", err.Error())
+		if errors.Is(err, errSlowDown) { // not recorded: the limit is for the audit log, too
+			return s.loginPage(w, status, req, c, name, problem)
+		}
 		if err := s.recordSignIn(r.Context(), audit.Denied, "", req, problem); err != nil {
 			return err
 		}
@@ -89,7 +92,16 @@ func (s *Server) authenticate(r *http.Request, name, password string) (account.A
 		return account.Account{}, nil, errSlowDown
 	}
 	if s.Authenticator.Method == account.Password {
-		key := string(secret.Sum(strings.ToLower(name)))
+		// By the name as the store knows it, or one account would have many
+		// spellings to guess with.
+		normal, err := account.Normalize(name)
+		if err != nil {
+			normal = strings.ToLower(name)
+		}
+		key := string(secret.Sum(normal))
+		if ok, _ := s.limits.signInGuesser.Allow(key + " " + addressKey(r)); !ok {
+			return account.Account{}, nil, errSlowDown
+		}
 		if ok, _ := s.limits.signInName.Allow(key); !ok {
 			return account.Account{}, nil, errSlowDown
 		}
@@ -125,23 +137,45 @@ func (s *Server) startSession(w http.ResponseWriter, r *http.Request, acc accoun
 		Hash: secret.Sum(value), AccountID: acc.ID, AMR: amr, AuthTime: now.Unix(),
 		ExpiresAt: now.Add(account.SessionLifetime).Unix(),
 	}
-	var replaced secret.Hash
-	if old := s.cookies.read(r, s.cookies.session()); old != "" {
-		replaced = secret.Sum(old)
+	if err := s.endSessions(r); err != nil {
+		return err
 	}
-	if err := s.Accounts.StartSession(r.Context(), session, replaced); err != nil {
+	if err := s.Accounts.StartSession(r.Context(), session, ""); err != nil {
 		return err
 	}
 	s.cookies.write(w, s.cookies.session(), value, account.SessionLifetime)
 	return nil
 }
 
-// switchAccount signs the browser out and asks again who is there.
-func (s *Server) switchAccount(w http.ResponseWriter, r *http.Request, req grant.Request) error {
-	if old := s.cookies.read(r, s.cookies.session()); old != "" {
-		if err := s.Accounts.EndSession(r.Context(), secret.Sum(old)); err != nil {
+// maxSessions bounds the sessions that one request can name.
+const maxSessions = 4
+
+// sessions returns the session values that the browser presents: usually one,
+// more where somebody else has set one beside it.
+func (s *Server) sessions(r *http.Request) []secret.Hash {
+	var hashes []secret.Hash
+	for _, c := range r.CookiesNamed(s.cookies.session()) {
+		if len(hashes) < maxSessions && c.Value != "" {
+			hashes = append(hashes, secret.Sum(c.Value))
+		}
+	}
+	return hashes
+}
+
+// endSessions ends every session that the browser presents.
+func (s *Server) endSessions(r *http.Request) error {
+	for _, h := range s.sessions(r) {
+		if err := s.Accounts.EndSession(r.Context(), h); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// switchAccount signs the browser out and asks again who is there.
+func (s *Server) switchAccount(w http.ResponseWriter, r *http.Request, req grant.Request) error {
+	if err := s.endSessions(r); err != nil {
+		return err
 	}
 	s.cookies.clear(w, s.cookies.session())
 	if err := s.Grants.SignOut(r.Context(), req.ID, time.Now()); err != nil {

@@ -9,21 +9,6 @@ import (
 	"gatehouse/internal/oauth"
 )
 
-// metadataPaths are the places where clients look for the metadata of an
-// issuer with the given path: RFC 8414 by insertion, OpenID Connect Discovery
-// by insertion and appended (R-AS-2, R-CL-3). For an issuer without a path
-// these fall together into two.
-func metadataPaths(prefix string) []string {
-	paths := []string{
-		oauth.WellKnown("oauth-authorization-server", prefix),
-		oauth.WellKnown("openid-configuration", prefix),
-	}
-	if prefix != "" {
-		paths = append(paths, prefix+"/.well-known/openid-configuration", prefix+"/.well-known/oauth-authorization-server")
-	}
-	return paths
-}
-
 // metadata returns a handler that serves the document of RFC 8414 §2, made once.
 func (s *Server) metadata() func(http.ResponseWriter, *http.Request) {
 	algorithms := []string{"ES256", "RS256"}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"gatehouse/internal/account"
@@ -15,6 +14,7 @@ import (
 	"gatehouse/internal/egress"
 	"gatehouse/internal/grant"
 	"gatehouse/internal/httpserver"
+	"gatehouse/internal/oauth"
 	"gatehouse/internal/page"
 	"gatehouse/internal/secret"
 )
@@ -51,8 +51,8 @@ const AccessLifetime = 5 * time.Minute
 // Handler checks the server's fields and returns its routes.
 func (s *Server) Handler() (http.Handler, error) {
 	base, err := url.Parse(s.Issuer)
-	if err != nil || base.Host == "" || strings.HasSuffix(s.Issuer, "/") {
-		return nil, fmt.Errorf("issuer %q must be an absolute URL without trailing slash", s.Issuer)
+	if err != nil || base.Host == "" || base.Path != "" || base.RawQuery != "" {
+		return nil, fmt.Errorf("issuer %q must be an absolute URL without a path: its pages need a host of their own", s.Issuer)
 	}
 	if s.pages, err = page.Parse(pages, "pages/*.html"); err != nil {
 		return nil, fmt.Errorf("parse pages of the authorization server: %w", err)
@@ -63,10 +63,10 @@ func (s *Server) Handler() (http.Handler, error) {
 		s.documents = &client.Documents{Egress: s.Egress, Rules: s.clientRules()}
 	}
 
-	prefix := base.EscapedPath()
 	mux := http.NewServeMux()
-	for _, path := range metadataPaths(prefix) {
-		mux.Handle(path, s.public(http.HandlerFunc(s.metadata())))
+	// R-AS-2, R-CL-3: the two places where clients look.
+	for _, name := range []string{"oauth-authorization-server", "openid-configuration"} {
+		mux.Handle(oauth.WellKnown(name, ""), s.public(http.HandlerFunc(s.metadata())))
 	}
 	mux.Handle("/jwks.json", s.public(http.HandlerFunc(s.keySet)))
 	mux.Handle("/register", s.api(s.register))
@@ -81,23 +81,7 @@ func (s *Server) Handler() (http.Handler, error) {
 	mux.Handle("POST /consent", s.browser(s.decide))
 	mux.Handle("GET /{$}", s.browser(s.front))
 	mux.Handle("GET /assets/", page.Assets())
-	if prefix == "" {
-		return mux, nil
-	}
-	return stripPrefix(prefix, mux), nil
-}
-
-// stripPrefix serves an issuer with a path: its endpoints are below the path,
-// its well-known documents above it (RFC 8414 §3.1).
-func stripPrefix(prefix string, next http.Handler) http.Handler {
-	below := http.StripPrefix(prefix, next)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/.well-known/") || strings.Contains(r.URL.Path, prefix+"/.well-known/") {
-			next.ServeHTTP(w, r)
-			return
-		}
-		below.ServeHTTP(w, r)
-	})
+	return mux, nil
 }
 
 // record appends an audit entry; what it tells of must not happen if this fails.

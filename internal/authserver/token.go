@@ -123,6 +123,9 @@ func (s *Server) redeemCode(ctx context.Context, r tokenRequest) (*oauth.TokenRe
 		return nil, err
 	}
 	scopes := oauth.Intersect(code.Scopes, g.Scopes)
+	if len(scopes) == 0 {
+		return nil, oauth.NewError(oauth.InvalidGrant, "nothing of what the code was issued for is still granted; start a new authorization request")
+	}
 	token, answer := mint(g, scopes, now)
 	token.AMR, token.AuthTime = code.AMR, code.AuthTime
 	if r.Client.MayUse(oauth.GrantRefreshToken) {

@@ -1,5 +1,6 @@
-// Package client knows OAuth clients: what they registered, the rules for
-// their metadata, where answers to them may go, and how far they are trusted.
+// Package client knows OAuth clients: what they registered or publish in a
+// metadata document, the rules for that, where answers to them may go, and how
+// far they are trusted.
 //
 // It does not authenticate requests (authserver does) nor remember what people
 // allowed a client to do (grant does).
@@ -60,7 +61,7 @@ func (c Client) Confidential() bool { return c.AuthMethod != oauth.AuthNone }
 func (c Client) MayUse(grantType string) bool { return slices.Contains(c.GrantTypes, grantType) }
 
 // AssuranceLevel is what APIs are told as client_assurance_level: 0 for a
-// client that registered itself, 1 for one that an administrator created.
+// client that describes itself, 1 for one that an administrator created.
 func (c Client) AssuranceLevel() int {
 	if c.Origin == Administrated || c.Origin == Gateway {
 		return 1

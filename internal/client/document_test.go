@@ -1,6 +1,10 @@
 package client_test
 
 import (
+	"net"
+	"net/url"
+	"path"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -144,4 +148,27 @@ func TestFingerprint(t *testing.T) {
 			t.Errorf("%s: voids %v, want %v", name, got, tt.voids)
 		}
 	}
+}
+
+// Whatever is accepted is read in one way only: as an https URL whose host is a
+// plain name.
+func FuzzCheckDocumentID(f *testing.F) {
+	for _, id := range []string{"https://app.example.com/c", "https://a:8443/%20?x", "https://a@b/", "https://a\\@b/c", "https://[::1]/", "https://x/%2e%2e/", "https://а.example/"} {
+		f.Add(id)
+	}
+	name := regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)*$`)
+	f.Fuzz(func(t *testing.T, id string) {
+		if client.CheckDocumentID(id) != nil {
+			return
+		}
+		u, err := url.Parse(id)
+		switch {
+		case err != nil, u.String() != id, u.Scheme != "https", u.User != nil, u.Fragment != "", u.Opaque != "":
+			t.Errorf("%q is accepted: %v", id, err)
+		case !name.MatchString(u.Hostname()), net.ParseIP(u.Hostname()) != nil, !strings.HasPrefix(id, "https://"+u.Host+"/"):
+			t.Errorf("%q is accepted with host %q", id, u.Host)
+		case path.Clean(u.Path) != u.Path && path.Clean(u.Path)+"/" != u.Path && !strings.Contains(u.Path, "//"):
+			t.Errorf("%q is accepted with path %q", id, u.Path)
+		}
+	})
 }

@@ -435,8 +435,9 @@ func TestKeysOfPrivateAddressesAreRefused(t *testing.T) {
 // ends it.
 func TestFetchesAreCoalesced(t *testing.T) {
 	s := newSite(t)
-	release := make(chan struct{})
+	began, release := make(chan struct{}, 1), make(chan struct{})
 	s.serve(func(w http.ResponseWriter, r *http.Request) {
+		began <- struct{}{}
 		<-release
 		s.says(s.text("/c", ""))(w, r)
 	})
@@ -445,6 +446,7 @@ func TestFetchesAreCoalesced(t *testing.T) {
 	n := s.fetches(func() {
 		gone := make(chan error)
 		go func() { _, err := s.Client(leaving, s.base+"/c", always); gone <- err }()
+		<-began // by the one who is going to leave
 		for range cap(results) {
 			go func() { _, err := s.Client(t.Context(), s.base+"/c", always); results <- err }()
 		}

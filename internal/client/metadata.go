@@ -80,8 +80,7 @@ func (c *Client) takeGrantTypes(rules Rules) error {
 	}
 	c.GrantTypes = offered
 	if !slices.Contains(offered, oauth.GrantAuthorizationCode) {
-		c.ResponseTypes = nil
-		return nil
+		return invalid("grant_types must contain authorization_code, by which every other grant begins here")
 	}
 	// Some clients copy whole lists out of our metadata; what counts is that
 	// "code" is among them.
@@ -113,9 +112,6 @@ func (c *Client) takeAuthMethod(m map[string]json.RawMessage) error {
 }
 
 func (c *Client) takeRedirects(rules Rules) error {
-	if !c.MayUse(oauth.GrantAuthorizationCode) {
-		return nil
-	}
 	if len(c.RedirectURIs) == 0 {
 		return badRedirect("redirect_uris is missing; name where answers go")
 	}

@@ -3,8 +3,10 @@ package client
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -31,6 +33,10 @@ func CheckRedirect(uri string, plainHTTP []string) error {
 		return errors.New("it has a user name in it")
 	case u.String() != uri || strings.ContainsAny(uri, "\\ *"):
 		return errors.New("it has characters that need percent-encoding")
+	case !plainHost(u):
+		return errors.New("its host or port is not written as browsers read it")
+	case !plainQuery(u.RawQuery):
+		return errors.New("its query is not encoded correctly, or has a parameter that an answer has (code, state, iss, error)")
 	case slices.Contains(strings.Split(u.Path, "/"), ".."), slices.Contains(strings.Split(u.Path, "/"), "."):
 		return errors.New("it has dot segments in its path")
 	case u.Scheme == "https":
@@ -41,6 +47,46 @@ func CheckRedirect(uri string, plainHTTP []string) error {
 		return nil
 	}
 	return errors.New("plain http is for this computer only (localhost, 127.0.0.1, [::1]); use https")
+}
+
+// plainHost reports whether host and port are letters, digits, hyphens and dots
+// (or an IP literal) and a real port: what else parses as a URL is read in other
+// ways by other programs.
+func plainHost(u *url.URL) bool {
+	host := u.Hostname()
+	if p := u.Port(); p != "" {
+		if n, err := strconv.ParseUint(p, 10, 16); err != nil || n == 0 || strconv.FormatUint(n, 10) != p {
+			return false
+		}
+	} else if strings.HasSuffix(u.Host, ":") {
+		return false
+	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.Zone() == ""
+	}
+	for _, r := range host {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', r == '-', r == '_', r == '.':
+		default:
+			return false
+		}
+	}
+	return !strings.HasSuffix(host, ".") && !strings.HasPrefix(host, ".")
+}
+
+// plainQuery reports whether a registered query can stay as it is (RFC 6749
+// §3.1.2) without being taken for part of an answer.
+func plainQuery(query string) bool {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return false
+	}
+	for _, name := range []string{"code", "state", "iss", "error", "error_description", "error_uri"} {
+		if values.Has(name) {
+			return false
+		}
+	}
+	return true
 }
 
 // IsLoopback reports whether a redirect URI points to the computer that the

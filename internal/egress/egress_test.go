@@ -157,6 +157,7 @@ func TestExceptions(t *testing.T) {
 		{name, name, "127.0.0.1", false},          // its port is 443
 		{"127.0.0.0/8", name, "127.0.0.1", false}, // likewise
 		{"127.0.0.2:" + port, name, "127.0.0.1", false},
+		{"127.0.0.2:" + port, name, "1.1.1.1", false},       // a port is listed for an address, not for the internet
 		{name + ":" + port, name, "169.254.169.254", false}, // a name never opens the metadata service,
 		{name + ":" + port, name, "0.0.0.0", false},
 		{name + ":" + port, name, "::ffff:169.254.169.254", false},

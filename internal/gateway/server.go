@@ -66,7 +66,7 @@ type shared struct {
 }
 
 // Handler returns the handler of the gateway's host: an MCP endpoint and a
-// metadata document for each API, and nothing else. The errors are those of
+// metadata document for each API, and the stylesheet of their pages. The errors are those of
 // configuration.
 func (s *Server) Handler() (http.Handler, error) {
 	if len(s.AuditKey) < 32 {
@@ -76,7 +76,7 @@ func (s *Server) Handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	routes := routes{}
+	routes := routes{"/assets": page.Assets()}
 	for _, api := range s.APIs {
 		if err := s.add(routes, g, api); err != nil {
 			return nil, fmt.Errorf("gateway: API %s: %w", api.Name, err)
@@ -153,6 +153,9 @@ type routes map[string]http.Handler
 
 func (r routes) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	path := req.URL.Path
+	if strings.HasPrefix(path, "/assets/") {
+		path = "/assets" // the stylesheet of the page for people
+	}
 	if len(path) > 1 {
 		path = strings.TrimSuffix(path, "/")
 	}

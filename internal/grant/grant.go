@@ -26,6 +26,8 @@ var (
 	// ErrReplayed: the code or refresh token was used longer ago, or by somebody
 	// who has the successor already. What hangs off it has been ended.
 	ErrReplayed = errors.New("used before; what came of it has been ended")
+	// ErrChanged: the grant is not the one that was decided about any more.
+	ErrChanged = errors.New("the grant has ended or changed meanwhile")
 	// ErrForeign: the token was issued to another client.
 	ErrForeign = errors.New("issued to another client")
 )
@@ -136,11 +138,13 @@ type Store interface {
 	SignIn(ctx context.Context, id, accountID string, amr []string, authTime int64, now time.Time) error
 	// SignOut forgets who was signed in for a live request, for "Not you?".
 	SignOut(ctx context.Context, id string, now time.Time) error
-	// Approve consumes the request and stores grant and code together. The
+	// Approve is bound to held, the grant that the decision was made from (zero
+	// if nothing was remembered): ErrChanged if that has ended or was changed
+	// meanwhile, and then nothing has happened and the request stays. It consumes the request and stores grant and code together. The
 	// live grant of the same account, client and resource is reused: it gets
 	// g's scopes and expiry, and code is bound to it. ErrNotFound if the
 	// request is gone, for another browser tab has answered it.
-	Approve(ctx context.Context, requestID string, g Grant, c Code, now time.Time) error
+	Approve(ctx context.Context, requestID string, held, g Grant, c Code, now time.Time) error
 	// Deny consumes the request; ErrNotFound if it is gone.
 	Deny(ctx context.Context, requestID string, now time.Time) error
 	// Remembered returns the live grant of account, client and resource, else ErrNotFound.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/go-jose/go-jose/v4/json"
 )
@@ -41,11 +42,12 @@ type Actor struct {
 // ReservedClaim reports whether a claim has a meaning of its own in a token,
 // so that configuration must not set it.
 func ReservedClaim(name string) bool {
+	// Readers in Go, for one, take "Sub" for "sub".
 	return slices.Contains([]string{
 		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", // RFC 7519 §4.1
 		"client_id", "scope", "act", "may_act", // RFC 8693 §4
 		"auth_time", "acr", "amr", "cnf", "authorization_details", // RFC 9068 §2.2, RFC 7800, RFC 9396
-	}, name)
+	}, strings.ToLower(name))
 }
 
 // registeredClaims is AccessClaims without its methods.

@@ -122,6 +122,9 @@ var ErrBasic = errors.New("malformed Basic credentials")
 // RFC 6749 §2.3.1 has both form-encoded first; many clients do not encode, so
 // each part is tried decoded and the raw form is returned beside it.
 func BasicCredentials(r *http.Request) (id, secret, rawID, rawSecret string, ok bool, err error) {
+	if len(r.Header.Values("Authorization")) > 1 {
+		return "", "", "", "", false, ErrBasic
+	}
 	if !strings.HasPrefix(strings.ToLower(r.Header.Get("Authorization")), "basic ") {
 		return "", "", "", "", false, nil
 	}

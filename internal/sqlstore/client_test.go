@@ -20,7 +20,7 @@ func TestClients(t *testing.T) {
 		c := client.Client{ID: "c1", Origin: client.Registered, Name: "An agent", URI: "https://agent.example",
 			ApplicationType: "native", RedirectURIs: []string{"http://127.0.0.1/a b", "com.example:/cb"},
 			GrantTypes: []string{"authorization_code", "client_credentials"}, ResponseTypes: []string{"code"},
-			AuthMethod: "none", SecretHash: "h", Keys: json.RawMessage(`{"keys":[]}`), Scope: "a b", CreatedAt: now.Unix()}
+			AuthMethod: "none", SecretHash: "h", Keys: json.RawMessage(`{"keys":[]}`), KeysURI: "https://agent.example/jwks", Scope: "a b", CreatedAt: now.Unix()}
 		must(t, db.AddClient(ctx, c))
 		wantErr(t, "add a taken ID", db.AddClient(ctx, client.Client{ID: "c1"}), client.ErrExists)
 		got, err := db.Client(ctx, "c1")

@@ -26,13 +26,15 @@ const (
 	// joinGrant leaves the row locked, so that its scopes can be widened after.
 	joinGrant = insertGrant + `CASE WHEN excluded.expires_at > grants.expires_at THEN excluded.expires_at
 		ELSE grants.expires_at END RETURNING id, scopes`
+	// holdGrant changes nothing, but locks the row if it is as it was read.
+	holdGrant  = `UPDATE grants SET expires_at = expires_at WHERE id = $1 AND ended_at IS NULL AND expires_at > $2 AND scopes = $3`
 	widenGrant = `UPDATE grants SET scopes = $2 WHERE id = $1`
 	endGrant   = `UPDATE grants SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL`
 )
 
 // Approve implements grant.Store. A request in which somebody else is signed in
 // by now counts as gone, and so does one of another client or resource.
-func (d *DB) Approve(ctx context.Context, requestID string, g grant.Grant, c grant.Code, now time.Time) error {
+func (d *DB) Approve(ctx context.Context, requestID string, held, g grant.Grant, c grant.Code, now time.Time) error {
 	return d.do(ctx, "approve authorization request", func(ctx context.Context, q runner) error {
 		n, err := changed(q.ExecContext(ctx, answerRequest, requestID, now.Unix(), g.AccountID, g.ClientID, g.Resource))
 		if err != nil {
@@ -40,6 +42,15 @@ func (d *DB) Approve(ctx context.Context, requestID string, g grant.Grant, c gra
 		}
 		if n == 0 {
 			return grant.ErrNotFound
+		}
+		if err := unchanged(ctx, q, held, g, now); err != nil {
+			return err
+		}
+		if held.ID != "" && held.Agreed != g.Agreed {
+			// What came of an agreement with something else ends with it.
+			if _, err := q.ExecContext(ctx, endGrant, held.ID, now.Unix()); err != nil {
+				return err
+			}
 		}
 		id, _, err := putGrant(ctx, q, replaceGrant, g, now)
 		if err != nil {
@@ -49,6 +60,26 @@ func (d *DB) Approve(ctx context.Context, requestID string, g grant.Grant, c gra
 			c.Challenge, toWords(c.Scopes), c.Resource, toWords(c.AMR), c.AuthTime, c.ExpiresAt)
 		return err
 	})
+}
+
+// unchanged checks, and holds until the transaction ends, that held is still the
+// live grant of its parties, or that there is none where nothing was held.
+func unchanged(ctx context.Context, q runner, held, g grant.Grant, now time.Time) error {
+	if held.ID == "" {
+		_, err := scanGrant(q.QueryRowContext(ctx, selectGrant, g.AccountID, now.Unix(), g.ClientID, g.Resource))
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err == nil {
+			err = grant.ErrChanged
+		}
+		return err
+	}
+	n, err := changed(q.ExecContext(ctx, holdGrant, held.ID, now.Unix(), toWords(held.Scopes)))
+	if err == nil && n == 0 {
+		err = grant.ErrChanged
+	}
+	return err
 }
 
 // putGrant stores g, or does what query says to the live grant of its parties,

@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -50,16 +51,16 @@ func TestApproveConsumesTheRequest(t *testing.T) {
 		ctx, db := t.Context(), open(t, dsn, sqlstore.Options{})
 		must(t, db.SaveRequest(ctx, request("r")))
 		end := time.Unix(request("r").ExpiresAt, 0)
-		wantErr(t, "approve before anybody signed in", db.Approve(ctx, "r", aGrant("g"), aCode("c"), now), grant.ErrNotFound)
+		wantErr(t, "approve before anybody signed in", db.Approve(ctx, "r", grant.Grant{}, aGrant("g"), aCode("c"), now), grant.ErrNotFound)
 		must(t, db.SignIn(ctx, "r", "bruno", nil, 7, now))
-		wantErr(t, "approve for somebody else", db.Approve(ctx, "r", aGrant("g"), aCode("c"), now), grant.ErrNotFound)
+		wantErr(t, "approve for somebody else", db.Approve(ctx, "r", grant.Grant{}, aGrant("g"), aCode("c"), now), grant.ErrNotFound)
 		must(t, db.SignIn(ctx, "r", "ac", nil, 7, now))
-		wantErr(t, "approve an expired request", db.Approve(ctx, "r", aGrant("g"), aCode("c"), end), grant.ErrNotFound)
+		wantErr(t, "approve an expired request", db.Approve(ctx, "r", grant.Grant{}, aGrant("g"), aCode("c"), end), grant.ErrNotFound)
 		_, err := db.Remembered(ctx, "ac", "cl", "https://mcp.example/", now)
 		wantErr(t, "grant of refused approvals", err, grant.ErrNotFound)
 
-		must(t, db.Approve(ctx, "r", aGrant("g"), aCode("c"), now))
-		wantErr(t, "approve twice", db.Approve(ctx, "r", aGrant("g"), aCode("c2"), now), grant.ErrNotFound)
+		must(t, db.Approve(ctx, "r", grant.Grant{}, aGrant("g"), aCode("c"), now))
+		wantErr(t, "approve twice", db.Approve(ctx, "r", grant.Grant{}, aGrant("g"), aCode("c2"), now), grant.ErrNotFound)
 		c, g, err := db.Code(ctx, "c", now)
 		must(t, err)
 		want := aCode("c")
@@ -71,6 +72,60 @@ func TestApproveConsumesTheRequest(t *testing.T) {
 		wantErr(t, "code of the second approval", err, grant.ErrNotFound)
 		_, _, err = db.Code(ctx, "c", time.Unix(want.ExpiresAt, 0))
 		wantErr(t, "expired code", err, grant.ErrNotFound)
+	})
+}
+
+// security.md 2 and 4: an agreement with a client that has changed ends what
+// came of the earlier one.
+func TestApproveOfAChangedClientEndsTheEarlierGrant(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		ctx, db := t.Context(), open(t, dsn, sqlstore.Options{})
+		approve(t, db, aGrant("g1"), aCode("c1"), now)
+		must(t, db.RedeemCode(ctx, "c1", aToken("t1"), now))
+		changed := aGrant("g2")
+		changed.Agreed = "what it is now"
+		approve(t, db, changed, aCode("c2"), now)
+		_, _, err := db.Token(ctx, "t1", now)
+		wantErr(t, "token of the earlier agreement", err, grant.ErrNotFound)
+		_, g, err := db.Code(ctx, "c2", now)
+		must(t, err)
+		if g.ID != "g2" {
+			t.Errorf("the second code hangs off %s", g.ID)
+		}
+	})
+}
+
+// A decision is about the grant as it was read: what was ended or narrowed
+// meanwhile does not come back by it.
+func TestApproveRefusesWhatChangedMeanwhile(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		ctx, db := t.Context(), open(t, dsn, sqlstore.Options{})
+		approve(t, db, aGrant("g1"), aCode("c1"), now)
+		read, err := db.Remembered(ctx, "ac", "cl", "https://mcp.example/", now)
+		must(t, err)
+		decide := func(held grant.Grant, code secret.Hash) error {
+			r := request(secret.ID())
+			r.ClientID = "cl"
+			must(t, db.SaveRequest(ctx, r))
+			must(t, db.SignIn(ctx, r.ID, "ac", nil, now.Unix(), now))
+			err := db.Approve(ctx, r.ID, held, aGrant("g9"), aCode(code), now)
+			if errors.Is(err, grant.ErrChanged) {
+				if _, gone := db.Request(ctx, r.ID, now); gone != nil {
+					t.Errorf("a decision that did not count used the request up: %v", gone)
+				}
+			}
+			return err
+		}
+		wantErr(t, "nothing held, but there is a grant", decide(grant.Grant{}, "c2"), grant.ErrChanged)
+		narrowed := read
+		narrowed.Scopes = []string{"users:read"}
+		approve(t, db, narrowed, aCode("c3"), now)
+		wantErr(t, "narrowed meanwhile", decide(read, "c4"), grant.ErrChanged)
+		now2, err := db.Remembered(ctx, "ac", "cl", "https://mcp.example/", now)
+		must(t, err)
+		must(t, db.Revoke(ctx, now2.ID, now))
+		wantErr(t, "ended meanwhile", decide(now2, "c5"), grant.ErrChanged)
+		must(t, decide(grant.Grant{}, "c6"))
 	})
 }
 

@@ -88,7 +88,7 @@ func request(id string) grant.Request {
 
 func aGrant(id string) grant.Grant {
 	return grant.Grant{ID: id, AccountID: "ac", ClientID: "cl", Resource: "https://mcp.example/",
-		Scopes: []string{"users:read", "orders:read"}, CreatedAt: now.Unix(), ExpiresAt: now.Unix() + 3600}
+		Scopes: []string{"users:read", "orders:read"}, Agreed: "f", CreatedAt: now.Unix(), ExpiresAt: now.Unix() + 3600}
 }
 
 func aCode(hash secret.Hash) grant.Code {
@@ -109,5 +109,14 @@ func approve(t testing.TB, db *sqlstore.DB, g grant.Grant, c grant.Code, at time
 	r.ClientID, r.ExpiresAt = g.ClientID, at.Unix()+900
 	must(t, db.SaveRequest(t.Context(), r))
 	must(t, db.SignIn(t.Context(), r.ID, g.AccountID, []string{"pwd"}, at.Unix(), at))
-	must(t, db.Approve(t.Context(), r.ID, g, c, at))
+	for { // as the server does: what changed meanwhile is decided about anew
+		held, err := db.Remembered(t.Context(), g.AccountID, g.ClientID, g.Resource, at)
+		if err != nil && !errors.Is(err, grant.ErrNotFound) {
+			t.Fatal(err)
+		}
+		if err = db.Approve(t.Context(), r.ID, held, g, c, at); !errors.Is(err, grant.ErrChanged) {
+			must(t, err)
+			return
+		}
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/binary"
+	"encoding/pem"
 	"io"
 	"log"
 	"math/big"
@@ -40,6 +41,11 @@ func NewAuthority(t testing.TB) *Authority {
 	}, nil, a.key, a.key)
 	a.Roots.AddCert(a.certificate)
 	return a
+}
+
+// PEM is the authority's certificate as a file has it.
+func (a *Authority) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw})
 }
 
 // Serve starts an https server on a loopback address with a certificate for
