@@ -109,7 +109,15 @@ func stamp(ctx context.Context, db *sqlstore.DB, demo bool) error {
 	}
 	switch {
 	case have == "":
-		return db.SetStamp(ctx, want)
+		// Of two processes that start at once on a new database the first one decides.
+		if err := db.SetStamp(ctx, want); err != nil {
+			return err
+		}
+		if have, err = db.Stamp(ctx); err != nil || have == want {
+			return err
+		}
+	}
+	switch {
 	case have == want:
 		return nil
 	case demo:

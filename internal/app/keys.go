@@ -145,6 +145,9 @@ func RotateKey(ctx context.Context, cfg Config, algorithm string, compromised bo
 // folder, readable by this user alone.
 func (a *App) gatewayKey() (jose.Key, error) {
 	path := filepath.Join(a.config.Path(a.config.Data), "gateway.jwk")
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+		return jose.Key{}, fmt.Errorf("the gateway's key %s can be read by others (mode %o); chmod 600 it, or remove it to make a new one if somebody may have", path, info.Mode().Perm())
+	}
 	data, err := os.ReadFile(path)
 	switch {
 	case err == nil:

@@ -33,9 +33,15 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 	if len(form["state"]) > 1 || len(state) > maxState {
 		state = "" // not a value that could be returned exactly
 	}
+	back := func(err error) error {
+		if s.trusted(r, c, redirectURI) {
+			return &redirectError{redirectURI, state, err}
+		}
+		return s.offerReturn(redirectURI, state, err)
+	}
 	req, prompt, err := s.checkRequest(form, c, parseErr)
 	if err != nil {
-		return &redirectError{redirectURI, state, err}
+		return back(err)
 	}
 	now := time.Now()
 	browser := secret.New("")
@@ -47,7 +53,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 	}
 	if slices.Contains(prompt, "none") {
 		if err := s.silent(r.Context(), req, c); err != nil {
-			return &redirectError{redirectURI, state, err}
+			return back(err)
 		}
 	}
 	if ok, wait := s.limits.requests.Allow(addressKey(r)); !ok {
@@ -58,6 +64,28 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.cookies.write(w, s.cookies.flow(req.ID), browser, grant.RequestLifetime)
 	return s.next(w, r, req, c)
+}
+
+// trusted reports whether an error may go to the client by itself. Anybody can
+// register a client with a redirect to anywhere; a link to here must not become
+// a link to there (RFC 9700 §4.11.2: authenticate the person first, and redirect
+// automatically only where the redirection URI is trusted; R-AS-18).
+func (s *Server) trusted(r *http.Request, c client.Client, redirectURI string) bool {
+	if c.Origin == client.Administrated || client.IsLoopback(redirectURI) {
+		return true
+	}
+	_, _, err := s.session(r)
+	return err == nil
+}
+
+// offerReturn is the page in place of a redirect that is not trusted: it says
+// where the link leads, and the person decides.
+func (s *Server) offerReturn(redirectURI, state string, err error) error {
+	page := *asPage(asOAuth(err))
+	page.View.Link = s.answerURL(redirectURI, errorAnswer(asOAuth(err), state))
+	page.View.LinkHost = client.RedirectHost(redirectURI)
+	page.Cause = err
+	return &page
 }
 
 // destination establishes who asks and where the answer may go. Its errors are

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"gatehouse/internal/account"
 	"gatehouse/internal/audit"
@@ -70,7 +71,7 @@ func asOAuth(err error) *oauth.Error {
 // api adapts a handler of a JSON endpoint that is called by POST, and is the
 // only writer of its errors.
 func (s *Server) api(h func(http.ResponseWriter, *http.Request) error) http.Handler {
-	return s.public(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store") // RFC 6749 §5.1
 		w.Header().Set("Pragma", "no-cache")
 		if r.Method != http.MethodPost {
@@ -84,7 +85,7 @@ func (s *Server) api(h func(http.ResponseWriter, *http.Request) error) http.Hand
 			// RFC 9110 §15.5.2: a 401 carries a challenge; RFC 6749 §5.2: of the scheme that was tried.
 			oauth.WriteError(w, e, `Basic realm="`+s.Issuer+`"`)
 		}
-	}))
+	})
 }
 
 // browser adapts a handler that a person's browser calls. A POST from another
@@ -110,19 +111,17 @@ func (s *Server) browser(h func(http.ResponseWriter, *http.Request) error) http.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	httpserver.Note(r.Context(), "refused", err.Error())
 	if e, ok := errors.AsType[*redirectError](err); ok {
-		o := asOAuth(e.Err)
-		s.redirect(w, r, e.RedirectURI, url.Values{
-			"error": {string(o.Code)}, "error_description": {oauth.Printable(o.Description)}, "state": {e.State},
-		})
+		s.redirect(w, r, e.RedirectURI, errorAnswer(asOAuth(e.Err), e.State))
 		return
 	}
 	e, ok := errors.AsType[*pageError](err)
 	if !ok {
 		e = asPage(err)
 	}
-	e.View.Host = s.cookies.host
-	e.View.Reference = httpserver.RequestID(r.Context())
-	if err := s.pages.Render(w, e.Status, "error.html", e.View); err != nil {
+	view := e.View // a copy: some errors are values that many requests share
+	view.Host = s.cookies.host
+	view.Reference = httpserver.RequestID(r.Context())
+	if err := s.pages.Render(w, e.Status, "error.html", view); err != nil {
 		httpserver.Note(r.Context(), "page", err.Error())
 		w.WriteHeader(http.StatusInternalServerError)
 	}
@@ -164,23 +163,28 @@ var errRequestGone = &pageError{Status: http.StatusBadRequest, View: ErrorView{
 // redirect sends the browser to the client's redirect URI with an answer: iss
 // always (RFC 9207 §2, R-AS-15), other parameters where they have a value.
 func (s *Server) redirect(w http.ResponseWriter, r *http.Request, redirectURI string, answer url.Values) {
-	u, err := url.Parse(redirectURI)
-	if err != nil { // it was parsed when it was registered
-		s.fail(w, r, fmt.Errorf("parse registered redirect_uri: %w", err))
-		return
-	}
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, s.answerURL(redirectURI, answer), http.StatusSeeOther) // 303: never repeats a POST body (RFC 9700 §4.12)
+}
+
+// errorAnswer is an error as it goes to a client (RFC 6749 §4.1.2.1).
+func errorAnswer(e *oauth.Error, state string) url.Values {
+	return url.Values{"error": {string(e.Code)}, "error_description": {oauth.Printable(e.Description)}, "state": {state}}
+}
+
+// answerURL is a registered redirect URI with an answer.
+func (s *Server) answerURL(redirectURI string, answer url.Values) string {
 	answer.Set("iss", s.Issuer)
 	for name, values := range answer {
 		if values[0] == "" {
 			answer.Del(name)
 		}
 	}
-	if u.RawQuery != "" { // a registered query stays as it is: RFC 6749 §3.1.2
-		u.RawQuery += "&"
+	separator := "?"
+	if strings.Contains(redirectURI, "?") { // a registered query stays as it is: RFC 6749 §3.1.2
+		separator = "&"
 	}
-	u.RawQuery += answer.Encode()
-	w.Header().Set("Cache-Control", "no-store")
-	http.Redirect(w, r, u.String(), http.StatusSeeOther) // 303: never repeats a POST body (RFC 9700 §4.12)
+	return redirectURI + separator + answer.Encode()
 }
 
 // sentence makes a description of the protocol a sentence of a page.

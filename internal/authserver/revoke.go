@@ -1,6 +1,7 @@
 package authserver
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -28,16 +29,35 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 	if form.Get("token") == "" {
 		return oauth.NewError(oauth.InvalidRequest, "token is missing")
 	}
-	if err := s.record(r.Context(), audit.Entry{Kind: audit.Revocation, Outcome: audit.Done, ClientID: c.ID, Reason: "the client revoked a token"}); err != nil {
+	now, hash := time.Now(), secret.Sum(form.Get("token"))
+	g, err := s.grantOf(r.Context(), hash, now)
+	if errors.Is(err, grant.ErrNotFound) { // and no entry either: tokens can be invented without end
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	err = s.Grants.End(r.Context(), secret.Sum(form.Get("token")), c.ID, time.Now())
-	switch {
-	case errors.Is(err, grant.ErrForeign):
-		return &oauth.Error{Code: oauth.InvalidGrant, Description: "the token was issued to another client, which alone may revoke it", Cause: err}
-	case err != nil && !errors.Is(err, grant.ErrNotFound):
+	if g.ClientID != c.ID {
+		return oauth.NewError(oauth.InvalidGrant, "the token was issued to another client, which alone may revoke it")
+	}
+	if err := s.record(r.Context(), audit.Entry{
+		Kind: audit.Revocation, Outcome: audit.Done, AccountID: g.AccountID, ClientID: c.ID, GrantID: g.ID, Reason: "the client revoked a token",
+	}); err != nil {
+		return err
+	}
+	if err := s.Grants.End(r.Context(), hash, c.ID, now); err != nil && !errors.Is(err, grant.ErrNotFound) {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
+}
+
+// grantOf returns the live grant that an access or refresh token hangs off.
+func (s *Server) grantOf(ctx context.Context, h secret.Hash, now time.Time) (grant.Grant, error) {
+	_, g, err := s.Grants.Token(ctx, h, now)
+	if errors.Is(err, grant.ErrNotFound) {
+		_, g, err = s.Grants.Refresh(ctx, h, now)
+	}
+	return g, err
 }

@@ -112,7 +112,7 @@ func TestLifetimes(t *testing.T) {
 		if w.introspect(token).Body["active"] != false {
 			t.Error("an expired token is active")
 		}
-		if a := w.form("/token", w.asGateway(exchange(token, "users:read"))); a.str("error") != "invalid_grant" {
+		if a := w.form("/token", w.asGateway(exchange(token, "users:read"))); a.str("error") != "invalid_request" {
 			t.Errorf("an expired token is exchanged: %v", a.Body)
 		}
 	})

@@ -69,8 +69,8 @@ func (s *Server) Handler() (http.Handler, error) {
 		mux.Handle(oauth.WellKnown(name, ""), s.public(http.HandlerFunc(s.metadata())))
 	}
 	mux.Handle("/jwks.json", s.public(http.HandlerFunc(s.keySet)))
-	mux.Handle("/register", s.api(s.register))
-	mux.Handle("/token", s.api(s.token))
+	mux.Handle("/register", s.public(s.api(s.register)))
+	mux.Handle("/token", s.public(s.api(s.token)))
 	mux.Handle("/introspect", s.api(s.introspect))
 	mux.Handle("/revoke", s.api(s.revoke))
 

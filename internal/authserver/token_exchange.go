@@ -30,7 +30,8 @@ func (s *Server) exchange(ctx context.Context, r tokenRequest) (*oauth.TokenResp
 	now := time.Now()
 	token, g, err := s.Grants.Token(ctx, secret.Sum(r.Form.Get("subject_token")), now)
 	if errors.Is(err, grant.ErrNotFound) {
-		return nil, &oauth.Error{Code: oauth.InvalidGrant, Description: "subject_token is unknown, expired or ended", Cause: err}
+		// RFC 8693 §2.2.2: an invalid subject token is invalid_request.
+		return nil, &oauth.Error{Code: oauth.InvalidRequest, Description: "subject_token is unknown, expired or ended", Cause: err}
 	}
 	if err != nil {
 		return nil, err

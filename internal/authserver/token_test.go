@@ -135,7 +135,7 @@ func TestExchangeRefuses(t *testing.T) {
 		{"the MCP server itself as audience", map[string]string{"audience": resource}, "invalid_target"},
 		{"no audience", map[string]string{"audience": ""}, "invalid_target"},
 		{"a resource beside", map[string]string{"resource": other}, "invalid_target"},
-		{"an unknown token", map[string]string{"subject_token": "gha_x"}, "invalid_grant"},
+		{"an unknown token (RFC 8693 section 2.2.2)", map[string]string{"subject_token": "gha_x"}, "invalid_request"},
 		{"no token", map[string]string{"subject_token": ""}, "invalid_request"},
 		{"another token type", map[string]string{"subject_token_type": "urn:ietf:params:oauth:token-type:id_token"}, "invalid_request"},
 		{"an actor of one's own", map[string]string{"actor_token": token}, "invalid_request"},

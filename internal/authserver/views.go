@@ -120,6 +120,8 @@ type ErrorView struct {
 	Title     string // what happened: "This sign-in was started in another browser"
 	What      string // a sentence more: what happened, to what
 	Next      string // what to do next: "Start again from Notebook."
+	Link      string // where the person may go on, or empty; LinkHost names it
+	LinkHost  string
 	Reference string // the request id, for an administrator to search for
 }
 

@@ -25,5 +25,6 @@ type ServerMetadata struct {
 	ClientIDMetadataDocumentSupported          bool     `json:"client_id_metadata_document_supported,omitempty"` // draft-ietf-oauth-client-id-metadata-document-02 §6
 	SubjectTypesSupported                      []string `json:"subject_types_supported"`                         // OpenID Connect Discovery §3: required of its form
 	IDTokenSigningAlgValuesSupported           []string `json:"id_token_signing_alg_values_supported"`           // likewise
+	RequestURIParameterSupported               bool     `json:"request_uri_parameter_supported"`                 // OpenID Connect Discovery §3: absent would mean true
 	ServiceDocumentation                       string   `json:"service_documentation,omitempty"`
 }

@@ -104,9 +104,9 @@ func (d *DB) Stamp(ctx context.Context) (string, error) {
 	return v, err
 }
 
-// SetStamp marks the database.
+// SetStamp marks the database unless it is marked already: the first one stays.
 func (d *DB) SetStamp(ctx context.Context, stamp string) error {
-	_, err := d.exec(ctx, "stamp the database", putMeta, stampName, stamp)
+	_, err := d.exec(ctx, "stamp the database", addMeta, stampName, stamp)
 	return err
 }
 

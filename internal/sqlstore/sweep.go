@@ -12,6 +12,9 @@ const (
 	// codeKept is how long a code outlives its expiry, for replays to be told
 	// apart from unknown codes. No token that was issued for it lives longer.
 	codeKept = time.Hour
+	// unusedKept is how long a client that registered itself stays while nobody
+	// allows it anything.
+	unusedKept = 7 * 24 * time.Hour
 )
 
 // Sweep removes what expired and returns how many rows. Nothing depends on it
@@ -30,6 +33,8 @@ func (d *DB) Sweep(ctx context.Context, now time.Time) (removed int, err error) 
 			AND NOT EXISTS (SELECT 1 FROM refresh_tokens r WHERE r.family = f.id) LIMIT $2)`, now},
 		{`DELETE FROM missing_scopes WHERE grant_id IN (SELECT grant_id FROM missing_scopes WHERE noted_at <= $1 LIMIT $2)
 			AND noted_at <= $1`, now.Add(-grant.MissingLifetime)},
+		{`DELETE FROM clients WHERE id IN (SELECT c.id FROM clients c WHERE c.origin = 'registered' AND c.created_at <= $1
+			AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.client_id = c.id) LIMIT $2)`, now.Add(-unusedKept)},
 		{`DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE expires_at <= $1 LIMIT $2)`, now},
 		{`DELETE FROM assertions WHERE hash IN (SELECT hash FROM assertions WHERE expires_at <= $1 LIMIT $2)`, now},
 	} {

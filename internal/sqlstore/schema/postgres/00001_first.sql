@@ -36,6 +36,8 @@ CREATE TABLE clients (
 	created_at       BIGINT NOT NULL
 );
 
+CREATE INDEX clients_registered ON clients (created_at) WHERE origin = 'registered';
+
 CREATE TABLE assertions (
 	hash       TEXT PRIMARY KEY,
 	expires_at BIGINT NOT NULL
@@ -72,6 +74,7 @@ CREATE TABLE grants (
 	expires_at BIGINT NOT NULL,
 	ended_at   BIGINT
 );
+CREATE INDEX grants_client ON grants (client_id);
 CREATE UNIQUE INDEX grants_live ON grants (account_id, client_id, resource) WHERE ended_at IS NULL;
 
 CREATE TABLE codes (

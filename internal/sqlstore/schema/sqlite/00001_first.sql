@@ -37,6 +37,8 @@ CREATE TABLE clients (
 	created_at       INTEGER NOT NULL
 ) STRICT;
 
+CREATE INDEX clients_registered ON clients (created_at) WHERE origin = 'registered';
+
 CREATE TABLE assertions (
 	hash       TEXT PRIMARY KEY NOT NULL,
 	expires_at INTEGER NOT NULL
@@ -73,6 +75,7 @@ CREATE TABLE grants (
 	expires_at INTEGER NOT NULL,
 	ended_at   INTEGER
 ) STRICT;
+CREATE INDEX grants_client ON grants (client_id);
 CREATE UNIQUE INDEX grants_live ON grants (account_id, client_id, resource) WHERE ended_at IS NULL;
 
 CREATE TABLE codes (
