@@ -149,7 +149,7 @@ func agentView(c client.Client, redirectURI string) AgentView {
 		v.Verified = true
 		v.How = "An administrator of this server added it."
 	default:
-		v.How = "It registered itself on " + time.Unix(c.CreatedAt, 0).UTC().Format("2 January 2006") + ". Nobody has checked what it says about itself."
+		v.How = "It registered itself on " + time.Unix(c.CreatedAt, 0).UTC().Format("2 Jan 2006") + ". Nobody has checked what it says about itself."
 	}
 	return v
 }
