@@ -2,7 +2,6 @@ package quickstart_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"net"
 	"os"
 	"os/exec"
@@ -123,15 +122,15 @@ func (r *reader) copy(name string) {
 	r.write(name, r.yours(read(r.t, filepath.Join("testdata", name))))
 }
 
-// accepted returns the last token that the API accepted.
+// accepted returns the last token that the API accepted, which it wrote down
+// before it answered.
 func (r *reader) accepted() string {
 	r.t.Helper()
-	lines := strings.Split(strings.TrimSpace(r.shop.text()), "\n")
-	var line struct{ Token string }
-	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &line); err != nil || line.Token == "" {
-		r.t.Fatalf("the API accepted no token: %s", r.shop.text())
+	token, err := os.ReadFile(filepath.Join(r.dir, "accepted"))
+	if err != nil {
+		r.t.Fatalf("the API accepted no token: %v\n%s", err, r.shop.text())
 	}
-	return line.Token
+	return string(token)
 }
 
 // freePort returns a port that nobody listens on now.
