@@ -235,15 +235,15 @@ func claimViews(api *catalog.API, acc account.Account, c client.Client) []ClaimV
 			v.Value = value
 		case int:
 			v.Value = strconv.Itoa(value)
-			if value == 0 {
-				v.Value = "0, not at all"
-			}
 		}
 		switch name {
 		case "client_type":
 			v.Text = "What asks"
 		case "client_assurance_level":
 			v.Text = "How far the agent was checked"
+			if v.Value == "0" {
+				v.Note = "not at all"
+			}
 		case "region":
 			v.Text = "Your region"
 		}

@@ -60,6 +60,7 @@ type ClaimView struct {
 	Name  string // the claim: "region"
 	Value string // "USA"
 	Text  string // what it is in plain words: "Your region"; empty shows the name alone
+	Note  string // what the value means: "not at all"; may be empty
 }
 
 // ConsentView fills consent.html. It posts to /consent: "action" is allow

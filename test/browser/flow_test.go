@@ -26,6 +26,11 @@ func TestPersonSwitchesAScopeOff(t *testing.T) {
 			t.Errorf("the consent page does not say %q:\n%s", want, text)
 		}
 	}
+	b.click("summary")
+	b.see("details dl")
+	if exact := b.text(); !strings.Contains(exact, "client_assurance_level: 0\n") || !strings.Contains(exact, a.Redirect) {
+		t.Errorf("the exact terms are not exact:\n%s", exact)
+	}
 	b.click(`input[value="orders:read"]`)
 	b.click(`button[value="allow"]`)
 	b.see(`#back`)
@@ -44,6 +49,10 @@ func TestPersonSwitchesAScopeOff(t *testing.T) {
 	// What it tried is offered the next time, switched off (security.md 3).
 	b.open(a.address(url.Values{"scope": {"users:read"}}))
 	b.see(`input[value="orders:read"]:not(:checked)`)
+	// The button says the effect, which depends on the switches.
+	if text := b.text(); !strings.Contains(text, "Allow what is switched on") || strings.Contains(text, "Allow it to") {
+		t.Errorf("the button promises less than it does:\n%s", text)
+	}
 	b.click(`button[value="allow"]`)
 	b.see(`#back`)
 	a.answer()
