@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"image"
-	"image/color"
-	_ "image/png"
+	"image/png"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -123,27 +121,13 @@ func (b *tab) shoot(path string, width int64, scheme string) {
 	if err := os.WriteFile(path, data, 0o644); err != nil {
 		b.t.Fatal(err)
 	}
-	picture, _, err := image.Decode(bytes.NewReader(data))
+	size, err := png.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if isBlank(picture) {
-		b.t.Errorf("%s is blank", filepath.Base(path))
+	// An empty page takes at most 9 bytes for 1000 pixels, the emptiest of ours
+	// 35. Decoding them all is slow under the race detector.
+	if density := len(data) * 1000 / (size.Width * size.Height); density < 15 {
+		b.t.Errorf("%s is blank: %d bytes for 1000 pixels", filepath.Base(path), density)
 	}
-}
-
-// isBlank reports whether a picture has fewer colours than the smoothed edges
-// of a few letters.
-func isBlank(picture image.Image) bool {
-	colours := map[color.Color]bool{}
-	bounds := picture.Bounds()
-	for y := bounds.Min.Y; y < bounds.Max.Y; y += 3 {
-		for x := bounds.Min.X; x < bounds.Max.X; x += 3 {
-			colours[picture.At(x, y)] = true
-			if len(colours) == 10 {
-				return false
-			}
-		}
-	}
-	return true
 }
