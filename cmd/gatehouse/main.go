@@ -35,6 +35,7 @@ type cli struct {
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database up to date."`
 	Person     personCommand     `cmd:"" help:"Manage the people who sign in."`
 	Client     clientCommand     `cmd:"" help:"Manage the agents that connect."`
+	Grant      grantCommand      `cmd:"" help:"Manage what people allowed agents."`
 	Key        keyCommand        `cmd:"" help:"Manage the keys that sign tokens for APIs."`
 	Completion completionCommand `cmd:"" help:"Print a completion script for a shell."`
 

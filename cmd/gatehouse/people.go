@@ -15,7 +15,9 @@ import (
 )
 
 type personCommand struct {
-	Add personAddCommand `cmd:"" help:"Add somebody who can sign in."`
+	Add  personAddCommand  `cmd:"" help:"Add somebody who can sign in."`
+	List personListCommand `cmd:"" help:"List who can sign in."`
+	End  personEndCommand  `cmd:"" help:"Sign somebody out everywhere and end what agents were allowed."`
 }
 
 func (c *personCommand) Help() string {
@@ -97,7 +99,9 @@ func promptPassword(o output) (string, error) {
 }
 
 type clientCommand struct {
-	Add clientAddCommand `cmd:"" help:"Add an agent that an administrator vouches for."`
+	Add  clientAddCommand  `cmd:"" help:"Add an agent that an administrator vouches for."`
+	List clientListCommand `cmd:"" help:"List the agents that are known."`
+	End  clientEndCommand  `cmd:"" help:"End everything that an agent was allowed, and its registration."`
 }
 
 func (c *clientCommand) Help() string {

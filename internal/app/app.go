@@ -19,10 +19,12 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"sync"
 	"time"
 
 	"gatehouse/internal/grant"
 	"gatehouse/internal/httpserver"
+	"gatehouse/internal/resource"
 	"gatehouse/internal/sqlstore"
 )
 
@@ -46,7 +48,8 @@ type App struct {
 	store     *sqlstore.DB
 	customers *sql.DB // the sample API's own database
 	server    *httpserver.Server
-	own       string // address of the own listener, once known
+	feed      *resource.Feed // that the gateway follows; nil without one
+	own       string         // address of the own listener, once known
 }
 
 // New builds everything that cfg asks for and touches the store: whatever is
@@ -131,13 +134,26 @@ func (a *App) Run(ctx context.Context, listeners ...net.Listener) error {
 	if len(listeners) > 0 {
 		a.own = listeners[0].Addr().String()
 	}
-	sweeping, stop := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() { defer close(done); a.sweep(sweeping) }()
+	background, stop := context.WithCancel(ctx)
+	var tasks sync.WaitGroup
+	tasks.Go(func() { a.sweep(background) })
+	if a.feed != nil {
+		tasks.Go(func() { a.feed.Run(background) })
+	}
 	err := a.serve(ctx, listeners)
 	stop()
-	<-done
+	tasks.Wait()
 	return errors.Join(err, a.Close())
+}
+
+// feedChanged tells operators that the gateway lost the revocation feed, or has
+// it again. Lines of their own: no request is to blame.
+func (a *App) feedChanged(err error) {
+	if err != nil {
+		a.options.Log.Warn("the revocation feed cannot be read; every call asks the authorization server until it can", "error", err)
+		return
+	}
+	a.options.Log.Info("the revocation feed is read again")
 }
 
 func (a *App) serve(ctx context.Context, listeners []net.Listener) error {

@@ -139,14 +139,18 @@ func (a *App) authServer(ctx context.Context, apis []*catalog.API) (http.Handler
 	if err != nil {
 		return nil, err
 	}
+	pollKey, err := a.store.Secret(ctx, "poll-tokens", func() string { return secret.New("") })
+	if err != nil {
+		return nil, fmt.Errorf("load the key of poll tokens: %w", err)
+	}
 	s := &authserver.Server{
 		Issuer: a.config.URLs.AuthServer, APIs: apis,
-		Accounts: a.store, Clients: a.store, Grants: a.store, StepUps: a.store, Audit: a.store,
+		Accounts: a.store, Clients: a.store, Requests: a.store, Grants: a.store, Revocations: a.store, StepUps: a.store, Audit: a.store,
 		Authenticator: &account.Authenticator{
 			Method: account.Method(a.config.SignIn), Accounts: a.store, Passwords: &secret.Passwords{},
 		},
 		Keys: &authserver.Keyring{Load: a.loadSigningKeys}, AllowedOrigins: a.config.AllowedOrigins,
-		Egress: fetcher,
+		Egress: fetcher, PollKey: []byte(pollKey),
 	}
 	if d := a.config.demo; d != nil {
 		s.Demo, s.People, s.PlainHTTP = true, d.people(), d.plainHTTP
@@ -171,10 +175,14 @@ func (a *App) gateway(ctx context.Context, apis []*catalog.API) (http.Handler, e
 	if err != nil {
 		return nil, fmt.Errorf("load the audit key: %w", err)
 	}
-	issuer := a.config.URLs.AuthServer
+	issuer, peers := a.config.URLs.AuthServer, a.peers()
+	a.feed = &resource.Feed{
+		Server:   &resource.AuthorizationServer{Issuer: issuer, ClientID: gatewayID, Signer: signer, Client: peers},
+		Endpoint: issuer + "/revocations", Changed: a.feedChanged,
+	}
 	s := &gateway.Server{
 		URL: a.config.URLs.Gateway, Version: a.options.Version, APIs: apis, Issuer: issuer, TokenEndpoint: issuer + "/token", IntrospectionEndpoint: issuer + "/introspect",
-		ClientID: gatewayID, Signer: signer, Client: a.peers(), Audit: a.store, AuditKey: []byte(auditKey),
+		ClientID: gatewayID, Signer: signer, Client: peers, Feed: a.feed, Audit: a.store, AuditKey: []byte(auditKey),
 		AllowedOrigins: a.config.AllowedOrigins,
 	}
 	return s.Handler()

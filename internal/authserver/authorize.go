@@ -59,7 +59,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 	if ok, wait := s.limits.requests.Allow(addressKey(r)); !ok {
 		return &redirectError{redirectURI, state, &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "too many authorization requests from this address; wait", RetryAfter: seconds(wait)}}
 	}
-	if err := s.Grants.SaveRequest(r.Context(), req); err != nil {
+	if err := s.Requests.SaveRequest(r.Context(), req); err != nil {
 		return &redirectError{redirectURI, state, err}
 	}
 	s.cookies.write(w, s.cookies.flow(req.ID), browser, grant.RequestLifetime)

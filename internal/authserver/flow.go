@@ -107,7 +107,7 @@ func (s *Server) flowOf(r *http.Request, id string) (grant.Request, client.Clien
 	if id == "" || len(id) > 64 {
 		return grant.Request{}, client.Client{}, errRequestGone
 	}
-	req, err := s.Grants.Request(r.Context(), id, time.Now())
+	req, err := s.Requests.Request(r.Context(), id, time.Now())
 	if err != nil {
 		return grant.Request{}, client.Client{}, err
 	}
@@ -166,7 +166,7 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request, req grant.Reque
 	if err := s.forgetMissing(r.Context(), st); err != nil {
 		return err
 	}
-	err := s.Grants.Approve(r.Context(), req.ID, st.stored, g, code, now)
+	err := s.Requests.Approve(r.Context(), req.ID, st.stored, g, code, now)
 	if errors.Is(err, grant.ErrChanged) { // ended or narrowed meanwhile, in another tab or by an administrator
 		return s.goTo(w, r, "/consent", req)
 	}
@@ -202,7 +202,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, req grant.Reques
 	if err := s.record(r.Context(), entry); err != nil {
 		return err
 	}
-	if err := s.Grants.Deny(r.Context(), req.ID, time.Now()); err != nil {
+	if err := s.Requests.Deny(r.Context(), req.ID, time.Now()); err != nil {
 		return err
 	}
 	s.cookies.clear(w, s.cookies.flow(req.ID))

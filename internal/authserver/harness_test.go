@@ -112,12 +112,12 @@ func newWorld(t *testing.T, o options) *world {
 			}),
 			newAPI(t, "notes", "/notes", other, notes, nil),
 		},
-		Accounts: db, Clients: db, Grants: db, StepUps: db, Audit: db,
+		Accounts: db, Clients: db, Requests: db, Grants: db, Revocations: db, StepUps: db, Audit: db,
 		Authenticator: &account.Authenticator{Method: account.Username, Accounts: db, Passwords: &secret.Passwords{}, NewClaims: map[string]string{"region": "USA"}},
 		Keys: &authserver.Keyring{Load: func(context.Context) ([]authserver.SigningKey, error) {
 			return []authserver.SigningKey{{Key: serverKey}}, nil
 		}},
-		AllowedOrigins: []string{"http://localhost"},
+		AllowedOrigins: []string{"http://localhost"}, PollKey: []byte(strings.Repeat("k", 32)),
 	}
 	if o.change != nil {
 		o.change(w.Server)

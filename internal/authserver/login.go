@@ -75,7 +75,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err := s.startSession(w, r, acc, amr, now); err != nil {
 		return err
 	}
-	if err := s.Grants.SignIn(r.Context(), req.ID, acc.ID, amr, now.Unix(), now); err != nil {
+	if err := s.Requests.SignIn(r.Context(), req.ID, acc.ID, amr, now.Unix(), now); err != nil {
 		return err
 	}
 	req.AccountID, req.AMR, req.AuthTime, req.ForceSignIn = acc.ID, amr, now.Unix(), false
@@ -178,7 +178,7 @@ func (s *Server) switchAccount(w http.ResponseWriter, r *http.Request, req grant
 		return err
 	}
 	s.cookies.clear(w, s.cookies.session())
-	if err := s.Grants.SignOut(r.Context(), req.ID, time.Now()); err != nil {
+	if err := s.Requests.SignOut(r.Context(), req.ID, time.Now()); err != nil {
 		return err
 	}
 	return s.goTo(w, r, "/login", req)

@@ -2,6 +2,7 @@ package authserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -26,11 +27,14 @@ type Server struct {
 	APIs          []*catalog.API // whose resources tokens are issued for
 	Accounts      account.Store
 	Clients       client.Store
+	Requests      grant.Requests
 	Grants        grant.Store
+	Revocations   grant.Feed
 	StepUps       grant.StepUp
 	Audit         audit.Store
 	Authenticator *account.Authenticator
 	Keys          *Keyring // that sign JWTs for APIs
+	PollKey       []byte   // of poll tokens, at least 32 bytes, the same for all replicas
 
 	Egress         *egress.Client // fetches the documents of clients whose client_id is an address; nil: there are none
 	AllowedOrigins []string       // browser origins that may call JSON endpoints (CORS)
@@ -41,6 +45,7 @@ type Server struct {
 	pages     *page.Set
 	cookies   cookieJar
 	limits    limits
+	polls     chan struct{} // one for each poll of the revocation feed that waits
 	documents *client.Documents
 }
 
@@ -54,11 +59,15 @@ func (s *Server) Handler() (http.Handler, error) {
 	if err != nil || base.Host == "" || base.Path != "" || base.RawQuery != "" {
 		return nil, fmt.Errorf("issuer %q must be an absolute URL without a path: its pages need a host of their own", s.Issuer)
 	}
+	if len(s.PollKey) < 32 {
+		return nil, errors.New("authorization server: the key of poll tokens has fewer than 32 bytes; let it be generated")
+	}
 	if s.pages, err = page.Parse(pages, "pages/*.html"); err != nil {
 		return nil, fmt.Errorf("parse pages of the authorization server: %w", err)
 	}
 	s.cookies = newCookieJar(base)
 	s.limits = newLimits()
+	s.polls = make(chan struct{}, maxPolls)
 	if s.Egress != nil {
 		s.documents = &client.Documents{Egress: s.Egress, Rules: s.clientRules()}
 	}
@@ -73,6 +82,7 @@ func (s *Server) Handler() (http.Handler, error) {
 	mux.Handle("/token", s.public(s.api(s.token)))
 	mux.Handle("/introspect", s.api(s.introspect))
 	mux.Handle("/revoke", s.api(s.revoke))
+	mux.Handle("/revocations", s.api(s.revocations))
 
 	mux.Handle("GET /authorize", s.browser(s.authorize))
 	mux.Handle("GET /login", s.browser(s.showLogin))

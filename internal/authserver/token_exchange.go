@@ -101,7 +101,7 @@ func (s *Server) mintForAPI(ctx context.Context, r tokenRequest, api *catalog.AP
 		subject = g.AccountID
 		act.Act = &jose.Actor{Sub: g.ClientID}
 	}
-	expires := min(now.Add(AccessLifetime).Unix(), token.ExpiresAt)
+	expires := min(now.Add(AccessLifetime).Unix(), token.ExpiresAt, g.ExpiresAt)
 	claims := jose.AccessClaims{
 		Issuer: s.Issuer, Subject: subject, Audience: api.Audience, ExpiresAt: expires, IssuedAt: now.Unix(), ID: secret.ID(),
 		ClientID: r.Client.ID, Scope: oauth.FormatScope(scopes), Act: act, AuthTime: token.AuthTime,
@@ -119,6 +119,6 @@ func (s *Server) mintForAPI(ctx context.Context, r tokenRequest, api *catalog.AP
 	}
 	return &oauth.TokenResponse{
 		AccessToken: signed, IssuedTokenType: oauth.TokenTypeAccessToken, TokenType: "Bearer",
-		ExpiresIn: expires - now.Unix(), Scope: claims.Scope,
+		ExpiresIn: expires - now.Unix(), Scope: claims.Scope, Feed: &token.Position,
 	}, nil
 }

@@ -116,7 +116,7 @@ func (e *endpoint) tellMissing(ctx context.Context, c caller, tool *catalog.Tool
 	if ok, _ := e.missing.Allow(c.limitKey() + " " + tool.Name); !ok {
 		return
 	}
-	if _, _, err := e.exchanger.token(ctx, c.token, e.api.Audience, tool.Needed()); err != nil {
+	if _, _, err := e.exchanger.token(ctx, c, e.api.Audience, tool.Needed()); err != nil {
 		httpserver.Note(ctx, "missing_scope", err)
 	}
 }

@@ -43,10 +43,12 @@ func (e *exchangeRefusal) Error() string {
 //
 // Tokens are kept, by the hash of what they were exchanged for, until shortly
 // before they expire. That alone would outlive a revocation: a kept token is
-// used only for a request whose own token was introspected (security.md 10).
+// used only for a request whose own token was introspected, and no longer after an
+// event about what it hangs off (security.md 10, 11).
 type exchanger struct {
 	server   *resource.AuthorizationServer
 	endpoint string
+	feed     *resource.Feed // nil: there is none
 
 	flights singleflight.Group
 	mu      sync.Mutex
@@ -57,7 +59,8 @@ type exchanger struct {
 
 type exchanged struct {
 	token   string
-	expires time.Time // less exchangeMargin
+	expires time.Time           // less exchangeMargin
+	feed    *oauth.FeedPosition // at which it was made
 }
 
 // exchangeKey names what a token is exchanged for. The subject token itself is
@@ -67,30 +70,37 @@ func exchangeKey(subject, audience string, scopes []string) string {
 	return string(hash[:]) + audience + " " + oauth.FormatScope(scopes)
 }
 
-// token returns a token for audience and scopes on behalf of the subject
-// token, and whether it was used before. Concurrent calls for the same share
-// one exchange.
+// token returns a token for audience and scopes on behalf of c, and whether it
+// was used before. Concurrent calls for the same share one exchange.
 //
 // The error is an *exchangeRefusal if the authorization server said no.
-func (x *exchanger) token(ctx context.Context, subject, audience string, scopes []string) (token string, kept bool, err error) {
-	key := exchangeKey(subject, audience, scopes)
-	if token, ok := x.get(key); ok {
+func (x *exchanger) token(ctx context.Context, c caller, audience string, scopes []string) (token string, kept bool, err error) {
+	key, holder := exchangeKey(c.token, audience, scopes), resource.HolderOf(c.Introspection)
+	if token, ok := x.get(key, holder); ok {
 		return token, true, nil
 	}
-	v, err, _ := x.flights.Do(key, func() (any, error) {
-		// Others wait for this exchange, so it does not end with the request
-		// that began it.
-		e, err := x.exchange(context.WithoutCancel(ctx), subject, audience, scopes)
-		if err == nil {
-			x.put(key, e)
+	for range 2 {
+		v, err, _ := x.flights.Do(key, func() (any, error) {
+			// Others wait for this exchange, so it does not end with the request
+			// that began it.
+			e, err := x.exchange(context.WithoutCancel(ctx), c.token, audience, scopes)
+			if err == nil {
+				x.put(key, e)
+			}
+			return e, err
+		})
+		if err != nil {
+			return "", false, err
 		}
-		return e.token, err
-	})
-	if err != nil {
-		return "", false, err
+		if e := v.(exchanged); x.feed == nil || x.feed.Standing(e.feed, holder) != resource.Overtaken {
+			return e.token, false, nil
+		}
 	}
-	return v.(string), false, nil
+	return "", false, errOvertaken
 }
+
+// errOvertaken: something was taken away each time while the token was made.
+var errOvertaken = errors.New("what the token stands for was narrowed or ended meanwhile")
 
 func (x *exchanger) exchange(ctx context.Context, subject, audience string, scopes []string) (exchanged, error) {
 	form := url.Values{
@@ -116,7 +126,7 @@ func (x *exchanger) exchange(ctx context.Context, subject, audience string, scop
 	if t.AccessToken == "" || t.AccessToken == subject || t.ExpiresIn <= 0 {
 		return exchanged{}, fmt.Errorf("exchange a token for %s: %w", audience, errUnusable)
 	}
-	return exchanged{t.AccessToken, now.Add(time.Duration(t.ExpiresIn)*time.Second - exchangeMargin)}, nil
+	return exchanged{t.AccessToken, now.Add(time.Duration(t.ExpiresIn)*time.Second - exchangeMargin), t.Feed}, nil
 }
 
 // errUnusable: what came back is no token of its own with an end.
@@ -135,14 +145,17 @@ func readExchangeRefusal(status int, body []byte) error {
 	return &exchangeRefusal{e.Error, excerpt(oauth.Printable(e.Description))}
 }
 
-func (x *exchanger) get(key string) (string, bool) {
+func (x *exchanger) get(key string, holder resource.Holder) (string, bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	e, ok := x.young[key]
 	if !ok {
 		e, ok = x.old[key]
 	}
-	return e.token, ok && time.Now().Before(e.expires)
+	if !ok || !time.Now().Before(e.expires) {
+		return "", false
+	}
+	return e.token, x.feed == nil || x.feed.Standing(e.feed, holder) == resource.Current
 }
 
 func (x *exchanger) put(key string, e exchanged) {

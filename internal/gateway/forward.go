@@ -16,7 +16,7 @@ import (
 // is resource.ErrInvalid if the caller's token turned out to be dead;
 // everything else that can go wrong is a tool result.
 func (e *endpoint) perform(ctx context.Context, c toolCall) (toolResult, error) {
-	token, kept, err := e.exchanger.token(ctx, c.caller.token, e.api.Audience, c.scopes)
+	token, kept, err := e.exchanger.token(ctx, c.caller, e.api.Audience, c.scopes)
 	if err != nil {
 		return e.noToken(ctx, c, err)
 	}
@@ -25,7 +25,7 @@ func (e *endpoint) perform(ctx context.Context, c toolCall) (toolResult, error) 
 		// A kept token may have been overtaken, by a change of keys for
 		// example. The API did nothing, so trying once more is safe.
 		e.exchanger.forget(c.caller.token, e.api.Audience, c.scopes)
-		if token, _, err = e.exchanger.token(ctx, c.caller.token, e.api.Audience, c.scopes); err != nil {
+		if token, _, err = e.exchanger.token(ctx, c.caller, e.api.Audience, c.scopes); err != nil {
 			return e.noToken(ctx, c, err)
 		}
 		result = e.forward(ctx, c.tool, repeat(c.req), token)

@@ -41,9 +41,10 @@ type Server struct {
 	Issuer                string         // of the authorization server
 	TokenEndpoint         string         // for token exchange
 	IntrospectionEndpoint string
-	ClientID              string       // of this gateway at the authorization server
-	Signer                *jose.Signer // its key there
-	Client                *http.Client // for configured peers: the authorization server and the APIs
+	ClientID              string         // of this gateway at the authorization server
+	Signer                *jose.Signer   // its key there
+	Client                *http.Client   // for configured peers: the authorization server and the APIs
+	Feed                  *resource.Feed // of the authorization server's revocations, which its owner runs; nil: tokens are asked about every second
 	Audit                 audit.Store
 	AuditKey              []byte        // of the hash that stands for arguments in the audit log, at least 32 bytes
 	AllowedOrigins        []string      // of browser clients, as in httpserver.CORS
@@ -105,8 +106,8 @@ func (s *Server) shared() (*shared, error) {
 	}
 	return &shared{
 		pages:        set,
-		introspector: &resource.Introspector{Server: as, Endpoint: s.IntrospectionEndpoint},
-		exchanger:    &exchanger{server: as, endpoint: s.TokenEndpoint},
+		introspector: &resource.Introspector{Server: as, Endpoint: s.IntrospectionEndpoint, Feed: s.Feed},
+		exchanger:    &exchanger{server: as, endpoint: s.TokenEndpoint, feed: s.Feed},
 		upstream:     withoutRedirects(s.Client),
 		calls:        &httpserver.Limiter{Every: time.Second / time.Duration(rate), Burst: callBurst * rate, MaxKeys: maxCallers},
 		missing:      &httpserver.Limiter{Every: time.Minute, Burst: 1, MaxKeys: maxCallers},

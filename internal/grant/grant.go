@@ -99,6 +99,10 @@ type Token struct {
 	AMR       []string
 	AuthTime  int64
 	Refresh   *Refresh // that was issued with it; nil if none was
+	// Family and Position are set where a token is read: the refresh tokens it
+	// belongs to, if any, and what the reading knew of revocations.
+	Family   string
+	Position oauth.FeedPosition
 }
 
 // Refresh is a refresh token. Those that follow one another by rotation are a
@@ -127,10 +131,10 @@ type Rotation struct {
 // with, as far as its grant still has it. Narrowing a grant narrows its tokens.
 func Effective(t Token, g Grant) []string { return oauth.Intersect(t.Scopes, g.Scopes) }
 
-// Store is what this package needs from a database. Each method is one atomic
-// step of a grant's life, never a row operation: callers compose no
-// transactions. Every lookup honours expiry and revocation at now.
-type Store interface {
+// Requests keeps authorization requests until the person has answered. Each
+// method is one atomic step, never a row operation: callers compose no
+// transactions. Every lookup honours expiry at now.
+type Requests interface {
 	SaveRequest(ctx context.Context, r Request) error
 	// Request returns a live request, else ErrNotFound.
 	Request(ctx context.Context, id string, now time.Time) (Request, error)
@@ -147,6 +151,12 @@ type Store interface {
 	Approve(ctx context.Context, requestID string, held, g Grant, c Code, now time.Time) error
 	// Deny consumes the request; ErrNotFound if it is gone.
 	Deny(ctx context.Context, requestID string, now time.Time) error
+}
+
+// Store keeps grants and what hangs off them. Like Requests', its methods are
+// atomic; every lookup honours expiry and revocation at now. What ends or
+// narrows something tells the Feed in the same step.
+type Store interface {
 	// Remembered returns the live grant of account, client and resource, else ErrNotFound.
 	Remembered(ctx context.Context, accountID, clientID, resource string, now time.Time) (Grant, error)
 	// Code returns a code and its live grant, redeemed or not, else ErrNotFound.

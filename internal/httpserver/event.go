@@ -23,6 +23,7 @@ type event struct {
 
 	mu    sync.Mutex
 	notes []slog.Attr
+	quiet bool
 }
 
 type eventKey struct{}
@@ -54,6 +55,16 @@ func Note(ctx context.Context, key string, value any) {
 	}
 	if len(e.notes) < maxNotes {
 		e.notes = append(e.notes, slog.Any(key, value))
+	}
+}
+
+// Quiet makes the event of a request that succeeds one for debugging: for what
+// machines ask several times a second.
+func Quiet(ctx context.Context) {
+	if e, ok := ctx.Value(eventKey{}).(*event); ok {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.quiet = true
 	}
 }
 
@@ -132,6 +143,9 @@ func aborted(cause any) bool {
 func (e *event) log(log *slog.Logger, level slog.Level, r *http.Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.quiet && level == slog.LevelInfo {
+		level = slog.LevelDebug
+	}
 	attrs := append([]slog.Attr{
 		slog.String("request_id", e.id),
 		slog.String("method", cut(r.Method)),

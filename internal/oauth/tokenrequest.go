@@ -40,10 +40,12 @@ type TokenResponse struct {
 	ExpiresIn       int64  `json:"expires_in"`
 	Scope           string `json:"scope"`
 	RefreshToken    string `json:"refresh_token,omitempty"`
+	// Feed is what an exchange knew of revocations; for gateways.
+	Feed *FeedPosition `json:"feed,omitempty"`
 }
 
 // Introspection is an answer of the introspection endpoint (RFC 7662 §2.2).
-// Act and the members after it are what a gateway needs besides.
+// GrantID and the members after it are what a gateway needs besides.
 type Introspection struct {
 	Active    bool   `json:"active"`
 	Scope     string `json:"scope,omitempty"`
@@ -55,6 +57,9 @@ type Introspection struct {
 	Aud       string `json:"aud,omitempty"`
 	Iss       string `json:"iss,omitempty"`
 	GrantID   string `json:"grant_id,omitempty"` // the grant that everything revocable hangs off
+	Family    string `json:"family,omitempty"`   // of refresh tokens that it came with
+	// Feed is what the answer knows of revocations.
+	Feed *FeedPosition `json:"feed,omitempty"`
 }
 
 // Single-valued requests are small; what is larger is an attack or a mistake.

@@ -36,8 +36,6 @@ type AuthorizationServer struct {
 // It gives up after timeout, however long ctx lasts. An error means that no
 // usable answer came: the connection failed, or the answer is too large.
 func (a *AuthorizationServer) Post(ctx context.Context, endpoint string, form url.Values, timeout time.Duration) (status int, body []byte, err error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
 	assertion, err := jose.Assertion(a.Signer, a.ClientID, a.Issuer, time.Now())
 	if err != nil {
 		return 0, nil, fmt.Errorf("sign the client assertion of %s: %w", a.ClientID, err)
@@ -45,12 +43,22 @@ func (a *AuthorizationServer) Post(ctx context.Context, endpoint string, form ur
 	form.Set("client_id", a.ClientID)
 	form.Set("client_assertion_type", oauth.AssertionJWTBearer)
 	form.Set("client_assertion", assertion)
+	return a.send(ctx, endpoint, form, "", timeout)
+}
+
+// send is Post for a form that says who sends it, or with a bearer token.
+func (a *AuthorizationServer) send(ctx context.Context, endpoint string, form url.Values, bearer string, timeout time.Duration) (status int, body []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
 		return 0, nil, fmt.Errorf("ask %s: %w", endpoint, err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
+	if bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+bearer)
+	}
 	client := *a.Client
 	// A redirect would carry the token and the assertion to another address.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -15,29 +15,31 @@ const (
 // answer is what the authorization server said of a token: the zero
 // Introspection if that the token is not active.
 type answer struct {
-	asked time.Time // when the question was sent; what it says is at least as new
-	token oauth.Introspection
+	asked  time.Time // when the question was sent; what it says is at least as new
+	token  oauth.Introspection
+	holder Holder // if there is a feed
 }
 
-// recent keeps answers for Freshness. It holds two generations and drops the
-// older one whenever the younger is full or as old as answers may get, so it
-// needs neither a sweeper nor an order. Its owner locks it.
+// recent keeps answers; how long they are good for is its owner's to judge, who
+// also locks it. It holds two generations and drops the older one whenever the
+// younger is full or as old as answers may get, so it needs neither a sweeper
+// nor an order.
 type recent struct {
 	young, old map[key]answer
 	since      time.Time // when young was begun
 }
 
-func (c *recent) get(k key, now time.Time) (answer, bool) {
+func (c *recent) get(k key) (answer, bool) {
 	a, ok := c.young[k]
 	if !ok {
 		a, ok = c.old[k]
 	}
-	return a, ok && now.Sub(a.asked) < Freshness
+	return a, ok
 }
 
-func (c *recent) put(k key, a answer, limit int) {
+func (c *recent) put(k key, a answer, limit int, age time.Duration) {
 	now := time.Now()
-	if len(c.young) >= limit || c.young == nil || now.Sub(c.since) >= Freshness {
+	if len(c.young) >= limit || c.young == nil || now.Sub(c.since) >= age {
 		c.young, c.old, c.since = make(map[key]answer), c.young, now
 	}
 	c.young[k] = a

@@ -3,7 +3,9 @@ package resource
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -14,12 +16,16 @@ import (
 )
 
 const (
-	// Freshness bounds the staleness of an answer: a request is judged by what
-	// the authorization server knew at most this long before the request came.
+	// Freshness bounds the staleness of what is known: a request is judged by
+	// what the authorization server knew at most this long before the request
+	// came.
 	Freshness = time.Second
+	// maxAge is how long a good answer is kept while a Feed vouches for it.
+	maxAge = time.Minute
 
 	askTimeout = 5 * time.Second
 	maxFlights = 256 // tokens being asked about at one time; beyond it requests are told to come back
+	maxRounds  = 4   // questions for one request, each of whose answers was overtaken
 )
 
 // key is the SHA-256 of a token. Tokens themselves are not kept.
@@ -28,16 +34,22 @@ type key [sha256.Size]byte
 // Introspector finds out what opaque tokens are worth (RFC 7662). It is safe
 // for concurrent use; its exported fields are set before the first.
 //
-// Answers, also negative ones, are kept for Freshness, counted from when the
-// question was sent, and concurrent requests with one token share a question
-// that is younger than that. So a token that is revoked is refused to every
-// request that comes more than a second later, and costs its authorization
-// server at most one question a second from here. Good and bad answers are
-// kept apart and bounded, so that a flood of invented tokens pushes no good
-// one out.
+// Without a Feed, answers are kept for Freshness, counted from when the question
+// was sent, and concurrent requests with one token share a question that is
+// younger than that. So a token that is revoked is refused to every request that
+// comes more than a second later, and costs its authorization server at most one
+// question a second from here.
+//
+// With a Feed, good answers are kept for a minute, and used as long as the feed
+// is fresh and nothing in it is about them. While it is not fresh every request
+// asks, or shares a question that was sent after it came (security.md 10, 11).
+//
+// Good and bad answers are kept apart and bounded, so that a flood of invented
+// tokens pushes no good one out.
 type Introspector struct {
 	Server   *AuthorizationServer
 	Endpoint string // introspection endpoint
+	Feed     *Feed  // of the same server; its owner runs it
 
 	mu      sync.Mutex
 	good    recent
@@ -47,10 +59,11 @@ type Introspector struct {
 
 // A flight is one question that is on its way.
 type flight struct {
-	asked time.Time
-	done  chan struct{} // closed when answer and err are set
+	done chan struct{} // closed when the rest is set
 	answer
-	err error
+	standing Standing
+	trusted  bool // by the feed, so that it serves requests from before the question too
+	err      error
 }
 
 // Introspect returns what the authorization server says of token, which must
@@ -81,66 +94,107 @@ func (i *Introspector) Forget(token string) {
 }
 
 func (i *Introspector) ask(ctx context.Context, token string) (answer, error) {
-	k := key(sha256.Sum256([]byte(token)))
-	now := time.Now()
-	i.mu.Lock()
-	if a, ok := i.good.get(k, now); ok {
-		i.mu.Unlock()
-		return a, nil
+	k, came := key(sha256.Sum256([]byte(token))), time.Now()
+	for range maxRounds {
+		a, f, mine, err := i.begin(k)
+		if err != nil || f == nil {
+			return a, err
+		}
+		if mine {
+			// Others wait for this flight, so it does not end with the request
+			// that began it.
+			f.token, f.err = i.fetch(context.WithoutCancel(ctx), token)
+			i.land(k, f)
+		}
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return answer{}, ctx.Err()
+		}
+		if f.err != nil || i.serves(f, came) {
+			return f.answer, f.err
+		}
 	}
-	if a, ok := i.bad.get(k, now); ok {
-		i.mu.Unlock()
-		return a, nil
+	return answer{}, errOvertaken
+}
+
+var errOvertaken = errors.New("each answer about the token was overtaken by a revocation; ask again")
+
+// begin returns a kept answer that can be used now, or else the flight to wait
+// for, and whether it is the caller's own to fly.
+func (i *Introspector) begin(k key) (a answer, f *flight, mine bool, err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	now := time.Now()
+	if a, ok := i.good.get(k); ok && i.usable(a, now) {
+		return a, nil, false, nil
+	}
+	if a, ok := i.bad.get(k); ok && now.Sub(a.asked) < Freshness {
+		return a, nil, false, nil
 	}
 	f, flying := i.flights[k]
 	if flying && now.Sub(f.asked) < Freshness {
-		i.mu.Unlock()
-		return f.wait(ctx)
+		return answer{}, f, false, nil
 	}
 	if !flying && len(i.flights) >= maxFlights {
-		i.mu.Unlock()
-		return answer{}, fmt.Errorf("%d tokens are being asked about already", maxFlights)
+		return answer{}, nil, false, fmt.Errorf("%d tokens are being asked about already", maxFlights)
 	}
 	if i.flights == nil {
 		i.flights = map[key]*flight{}
 	}
-	f = &flight{asked: now, done: make(chan struct{})}
+	f = &flight{answer: answer{asked: now}, done: make(chan struct{})}
 	i.flights[k] = f
-	i.mu.Unlock()
-
-	// Others wait for this flight, so it does not end with the request that
-	// began it.
-	f.token, f.err = i.fetch(context.WithoutCancel(ctx), token)
-	f.answer.asked = f.asked
-	i.land(k, f)
-	return f.answer, f.err
+	return answer{}, f, true, nil
 }
 
-func (f *flight) wait(ctx context.Context) (answer, error) {
-	select {
-	case <-f.done:
-		return f.answer, f.err
-	case <-ctx.Done():
-		return answer{}, ctx.Err()
+// usable reports whether a kept good answer serves a request that comes now.
+func (i *Introspector) usable(a answer, now time.Time) bool {
+	if i.Feed == nil {
+		return now.Sub(a.asked) < Freshness
 	}
+	return now.Sub(a.asked) < maxAge && i.Feed.Trusts(now, a.token.Feed, a.holder)
 }
 
-// land hands the answer of f to those who wait and, unless f was overtaken or
-// forgotten meanwhile, keeps it.
+// serves reports whether a flight's answer is good for a request that came
+// when it was perhaps under way already. That a token is worth nothing is
+// always believed: what is dead stays dead.
+func (i *Introspector) serves(f *flight, came time.Time) bool {
+	switch {
+	case i.Feed == nil || !f.token.Active || f.trusted:
+		return true
+	case f.standing == Overtaken:
+		return false
+	}
+	return !f.asked.Before(came)
+}
+
+// land judges the answer of f, hands it to those who wait and, unless f was
+// itself overtaken or forgotten meanwhile, keeps it.
 func (i *Introspector) land(k key, f *flight) {
 	i.mu.Lock()
-	if i.flights[k] == f {
-		delete(i.flights, k)
-		switch {
-		case f.err != nil: // not kept: the next request tries again
-		case f.token.Active:
-			i.good.put(k, f.answer, maxGood)
-		default:
-			i.bad.put(k, f.answer, maxBad)
-		}
+	defer i.mu.Unlock()
+	defer close(f.done)
+	if i.Feed != nil && f.err == nil && f.token.Active {
+		f.holder = HolderOf(f.token)
+		f.holder.Token = base64.RawURLEncoding.EncodeToString(k[:])
+		// In this order: an event that comes between the two is seen by the second.
+		f.trusted = i.Feed.Trusts(time.Now(), f.token.Feed, f.holder)
+		f.standing = i.Feed.Standing(f.token.Feed, f.holder)
 	}
-	i.mu.Unlock()
-	close(f.done)
+	if i.flights[k] != f {
+		return
+	}
+	delete(i.flights, k)
+	switch {
+	case f.err != nil: // not kept: the next request tries again
+	case !f.token.Active:
+		i.good.drop(k)
+		i.bad.put(k, f.answer, maxBad, Freshness)
+	case i.Feed == nil:
+		i.good.put(k, f.answer, maxGood, Freshness)
+	case f.standing == Current: // it is judged again whenever it is to be used
+		i.good.put(k, f.answer, maxGood, maxAge)
+	}
 }
 
 // fetch asks the authorization server. A token that it does not know is an

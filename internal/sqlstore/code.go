@@ -22,8 +22,9 @@ const (
 	usedCode    = `SELECT grant_id, used_at FROM codes WHERE hash = $1 AND used_at IS NOT NULL`
 	insertToken = `INSERT INTO tokens (hash, grant_id, family, scopes, issued_at, expires_at, amr, auth_time)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
-	selectToken = `SELECT t.scopes, t.issued_at, t.expires_at, t.amr, t.auth_time, ` + grantColumns + `
-		FROM tokens t JOIN grants g ON g.id = t.grant_id WHERE t.hash = $1 AND t.expires_at > $2 AND ` + grantLive
+	// The feed's position is of the same moment as the token (security.md 10).
+	selectToken = `SELECT t.scopes, t.issued_at, t.expires_at, t.amr, t.auth_time, t.family, f.epoch, f.number, ` + grantColumns + `
+		FROM tokens t JOIN grants g ON g.id = t.grant_id CROSS JOIN feed f WHERE t.hash = $1 AND t.expires_at > $2 AND ` + grantLive
 )
 
 // Code implements grant.Store. A redeemed code is returned past its expiry as
@@ -74,8 +75,7 @@ func refuseReplay(ctx context.Context, q runner, h secret.Hash, now time.Time) (
 	if now.Unix()-usedAt <= int64(grant.ReplayWindow/time.Second) {
 		return grant.ErrUsed, nil
 	}
-	_, err = q.ExecContext(ctx, endGrant, grantID, now.Unix())
-	return grant.ErrReplayed, err
+	return grant.ErrReplayed, endOneGrant(ctx, q, grantID, now)
 }
 
 // Token implements grant.Store.
@@ -83,7 +83,7 @@ func (d *DB) Token(ctx context.Context, h secret.Hash, now time.Time) (grant.Tok
 	t := grant.Token{Hash: h}
 	var scopes, amr string
 	g, err := scanGrant(d.reader.QueryRowContext(ctx, selectToken, string(h), now.Unix()), &scopes, &t.IssuedAt,
-		&t.ExpiresAt, &amr, &t.AuthTime)
+		&t.ExpiresAt, &amr, &t.AuthTime, &t.Family, &t.Position.Epoch, &t.Position.Number)
 	if err != nil {
 		return grant.Token{}, grant.Grant{}, found("read token", err, grant.ErrNotFound)
 	}

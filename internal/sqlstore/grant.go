@@ -46,7 +46,8 @@ func (d *DB) Approve(ctx context.Context, requestID string, held, g grant.Grant,
 		if err := unchanged(ctx, q, held, g, now); err != nil {
 			return err
 		}
-		if held.ID != "" && held.Agreed != g.Agreed {
+		ended := held.ID != "" && held.Agreed != g.Agreed
+		if ended {
 			// What came of an agreement with something else ends with it.
 			if _, err := q.ExecContext(ctx, endGrant, held.ID, now.Unix()); err != nil {
 				return err
@@ -58,8 +59,16 @@ func (d *DB) Approve(ctx context.Context, requestID string, held, g grant.Grant,
 		}
 		_, err = q.ExecContext(ctx, insertCode, string(c.Hash), id, c.ClientID, c.RedirectURI, c.RedirectGiven,
 			c.Challenge, toWords(c.Scopes), c.Resource, toWords(c.AMR), c.AuthTime, c.ExpiresAt)
-		return err
+		if err != nil || held.ID == "" || !ended && !narrows(g, held) {
+			return err
+		}
+		return announce(ctx, q, oauth.SubjectGrant, held.ID, now)
 	})
+}
+
+// narrows reports whether g, in the place of held, takes something away.
+func narrows(g, held grant.Grant) bool {
+	return !oauth.Subset(held.Scopes, g.Scopes) || g.ExpiresAt < held.ExpiresAt
 }
 
 // unchanged checks, and holds until the transaction ends, that held is still the
@@ -134,8 +143,16 @@ func joinedGrant(ctx context.Context, q runner, g grant.Grant, now time.Time) (s
 
 // Revoke implements grant.Store.
 func (d *DB) Revoke(ctx context.Context, grantID string, now time.Time) error {
-	_, err := d.exec(ctx, "revoke grant", endGrant, grantID, now.Unix())
-	return err
+	return d.do(ctx, "revoke grant", func(ctx context.Context, q runner) error { return endOneGrant(ctx, q, grantID, now) })
+}
+
+// endOneGrant ends a grant, if it has not ended yet, and says so in the feed.
+func endOneGrant(ctx context.Context, q runner, grantID string, now time.Time) error {
+	n, err := changed(q.ExecContext(ctx, endGrant, grantID, now.Unix()))
+	if err != nil || n == 0 {
+		return err
+	}
+	return announce(ctx, q, oauth.SubjectGrant, grantID, now)
 }
 
 // scanGrant reads grantColumns after what else was selected.

@@ -46,7 +46,7 @@ func TestOpenRefusesADatabaseOfANewerVersion(t *testing.T) {
 		}
 		_, err = rows.ExecContext(ctx, newer)
 		must(t, err)
-		wantText(t, refusal(t, dsn, sqlstore.Options{}), "is at schema 7, this gatehouse knows 1; use the newer gatehouse")
+		wantText(t, refusal(t, dsn, sqlstore.Options{}), "is at schema 7, this gatehouse knows 2; use the newer gatehouse")
 		var stamp string
 		must(t, rows.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'stamp'`).Scan(&stamp))
 		if stamp != "demo" {

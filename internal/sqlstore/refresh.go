@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gatehouse/internal/grant"
+	"gatehouse/internal/oauth"
 	"gatehouse/internal/secret"
 )
 
@@ -120,8 +121,10 @@ func endWholeFamily(ctx context.Context, q runner, family string, now time.Time)
 	if _, err := q.ExecContext(ctx, endFamily, family, now.Unix()); err != nil {
 		return err
 	}
-	_, err := q.ExecContext(ctx, endAccess, family)
-	return err
+	if _, err := q.ExecContext(ctx, endAccess, family); err != nil {
+		return err
+	}
+	return announce(ctx, q, oauth.SubjectFamily, family, now)
 }
 
 // End implements grant.Store.
@@ -133,8 +136,11 @@ func (d *DB) End(ctx context.Context, h secret.Hash, clientID string, now time.T
 		case err == nil && owner != clientID:
 			return grant.ErrForeign
 		case err == nil:
-			_, err := q.ExecContext(ctx, deleteToken, string(h))
-			return err
+			n, err := changed(q.ExecContext(ctx, deleteToken, string(h)))
+			if err != nil || n == 0 {
+				return err
+			}
+			return announce(ctx, q, oauth.SubjectToken, string(h), now)
 		case !errors.Is(err, sql.ErrNoRows):
 			return err
 		}
