@@ -30,6 +30,7 @@ const (
 type cli struct {
 	Demo       demoCommand       `cmd:"" help:"Start everything here, with people and customers to try it on."`
 	Serve      serveCommand      `cmd:"" help:"Serve what a configuration file describes."`
+	Connect    connectCommand    `cmd:"" help:"Connect to an MCP server, sign in, list and call its tools."`
 	Tools      toolsCommand      `cmd:"" help:"Show the tools that an OpenAPI document would yield."`
 	Config     configCommand     `cmd:"" help:"Work with configuration files."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database up to date."`
@@ -61,7 +62,7 @@ func run(ctx context.Context, args []string, o output) int {
 	exited, code := false, 0
 	parser, err := kong.New(&c,
 		kong.Name("gatehouse"),
-		kong.Description("Expose APIs to AI agents, securely.\n\nFirst steps:\n\n  gatehouse demo                      everything on this computer\n  gatehouse tools openapi.yaml        what your API would look like to an agent\n  gatehouse serve -c gatehouse.yaml   your own API (see docs/quickstart.md)"),
+		kong.Description("Expose APIs to AI agents, securely.\n\nFirst steps:\n\n  gatehouse demo                      everything on this computer\n  gatehouse connect URL               use it from the terminal\n  gatehouse tools openapi.yaml        what your API would look like to an agent\n  gatehouse serve -c gatehouse.yaml   your own API (see docs/quickstart.md)"),
 		kong.Vars{"version": versionText()},
 		kong.Writers(o.Out, o.Err),
 		kong.Exit(func(n int) { exited, code = true, n }),
@@ -86,14 +87,28 @@ func run(ctx context.Context, args []string, o output) int {
 	}
 	if err := parsed.Run(parser.Model); err != nil {
 		fmt.Fprintln(o.Err, "gatehouse:", err)
-		var usage usageError
-		if errors.As(err, &usage) {
-			return exitUsage
-		}
-		return exitFailure
+		return exitCode(err)
 	}
 	return 0
 }
+
+func exitCode(err error) int {
+	if coded, ok := errors.AsType[exitError](err); ok {
+		return coded.code
+	}
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUsage
+	}
+	return exitFailure
+}
+
+// exitError ends the program with a code of its own.
+type exitError struct {
+	error
+	code int
+}
+
+func (e exitError) Unwrap() error { return e.error }
 
 // usageError is a mistake in how the command was called.
 type usageError string

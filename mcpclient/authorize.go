@@ -1,0 +1,113 @@
+package mcpclient
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"gatehouse/internal/oauth"
+	"gatehouse/internal/secret"
+)
+
+// patience is how long a person may take with the authorization server's pages.
+const patience = 10 * time.Minute
+
+// authorize has a person sign in and agree, and redeems the code (OAuth 2.1
+// §4.1 with PKCE, RFC 8707, RFC 9207).
+func (a *authorizer) authorize(ctx context.Context, to target, scope []string) (token, error) {
+	m := to.metadata
+	if !slices.Contains(m.CodeChallengeMethodsSupported, oauth.MethodS256) {
+		// R-CL-13: without PKCE, whoever reads the answer has the token.
+		return token{}, fmt.Errorf("the authorization server %s does not say that it supports PKCE with S256; it is not used", clip(m.Issuer))
+	}
+	endpoint, err := checkURL(ctx, "the authorization endpoint", m.AuthorizationEndpoint)
+	if err != nil {
+		return token{}, err
+	}
+	if a.client.Open == nil {
+		return token{}, ErrNobodyToAsk
+	}
+	p, cb, err := a.become(ctx, to)
+	if err != nil {
+		return token{}, err
+	}
+	defer cb.close()
+	verifier, state := secret.New(""), secret.New("")
+	sum := sha256.Sum256([]byte(verifier))
+	query := endpoint.Query()
+	for name, value := range map[string]string{
+		"response_type": "code", "client_id": p.id, "redirect_uri": cb.address, "state": state,
+		"code_challenge": base64.RawURLEncoding.EncodeToString(sum[:]), "code_challenge_method": oauth.MethodS256,
+		"resource": to.resource,
+	} {
+		query.Set(name, value)
+	}
+	if len(scope) > 0 {
+		query.Set("scope", oauth.FormatScope(scope))
+	}
+	if slices.Contains(scope, "offline_access") {
+		query.Set("prompt", "consent") // OpenID Connect Core §11 gives none without
+	}
+	endpoint.RawQuery = query.Encode()
+	code, err := a.askForCode(ctx, to, cb, endpoint, state)
+	if err != nil {
+		return token{}, err
+	}
+	got, err := a.tokenRequest(ctx, to, p, url.Values{
+		"grant_type": {oauth.GrantAuthorizationCode}, "code": {code},
+		"redirect_uri": {cb.address}, "code_verifier": {verifier},
+	})
+	if err != nil {
+		if refusal, ok := errors.AsType[*OAuthError](err); ok && refusal.Code == string(oauth.InvalidClient) {
+			// Forgotten, so that the next attempt registers anew.
+			err = errors.Join(err, a.store.update(ctx, m.Issuer, func(s *issuerState) error { s.forget(p.id); return nil }))
+		}
+		return token{}, err
+	}
+	t := a.tokenOf(to, p, got, scope)
+	return t, a.store.update(ctx, m.Issuer, func(s *issuerState) error { s.keep(t); return nil })
+}
+
+// askForCode leads a person to the authorization endpoint and waits.
+func (a *authorizer) askForCode(ctx context.Context, to target, cb *callback, endpoint *url.URL, state string) (code string, err error) {
+	cb.serve(state, a.client.name(), func(answer url.Values) (string, error) { return judge(to.metadata, answer) })
+	a.tell(Exchange{What: "authorization request, in the browser", Method: http.MethodGet, URL: endpoint.String()})
+	if err := a.client.Open(ctx, endpoint.String()); err != nil {
+		return "", fmt.Errorf("open the authorization page: %w", err)
+	}
+	select {
+	case got := <-cb.result:
+		a.tell(Exchange{What: "authorization response, from the browser", Method: http.MethodGet, URL: cb.address + "?" + maskQuery(got.query)})
+		return got.code, got.err
+	case <-time.After(patience):
+		return "", fmt.Errorf("no answer came from the browser within %v; if the page said that the client is unknown, log out with its registration forgotten and connect again", patience)
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// judge reads an authorization response whose state is right. The issuer comes
+// first: of an answer by the wrong server nothing else is looked at (R-CL-16,
+// RFC 9207 §2.4).
+func judge(m oauth.ServerMetadata, answer url.Values) (code string, err error) {
+	iss, present := answer.Get("iss"), answer.Has("iss")
+	switch {
+	case present && iss != m.Issuer:
+		return "", fmt.Errorf("the answer is from another authorization server than %s, which was asked; it is not used", clip(m.Issuer))
+	case !present && m.AuthorizationResponseIssParameterSupported:
+		return "", fmt.Errorf("the answer does not say that it is from %s, although that server always does; it is not used", clip(m.Issuer))
+	}
+	if answer.Has("error") {
+		return "", &OAuthError{Code: clip(answer.Get("error")), Description: clip(answer.Get("error_description"))}
+	}
+	if answer.Get("code") == "" {
+		return "", errors.New("the answer has neither code nor error")
+	}
+	return answer.Get("code"), nil
+}

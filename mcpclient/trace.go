@@ -1,0 +1,231 @@
+package mcpclient
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Exchange is a request and its answer, for people who want to see what goes
+// on. What would be a secret is masked: ‹refresh token, 43 characters, sha256
+// 9f86d081› is the same each time, so that one can follow it.
+type Exchange struct {
+	What           string // in words
+	Method, URL    string
+	RequestHeader  http.Header
+	RequestBody    string
+	Status         int // 0 if there is no answer to be had; see Err
+	ResponseHeader http.Header
+	ResponseBody   string
+	Begun          time.Time
+	Took           time.Duration
+	Err            error
+}
+
+// maxTraced bounds what is shown of a body, in bytes.
+const maxTraced = 256 << 10
+
+// tracer tells of what passes through it.
+type tracer struct {
+	base http.RoundTripper
+	tell func(Exchange)
+	mu   sync.Mutex
+}
+
+func (t *tracer) RoundTrip(req *http.Request) (*http.Response, error) {
+	if t.tell == nil {
+		return t.base.RoundTrip(req)
+	}
+	body, err := readBody(req)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		req = req.Clone(req.Context())
+		req.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	e := Exchange{
+		What: describe(req, body), Method: req.Method, URL: req.URL.Redacted(), Begun: time.Now(),
+		RequestHeader: maskHeader(req.Header), RequestBody: maskBody(req.Header, body),
+	}
+	resp, err := t.base.RoundTrip(req)
+	if err != nil {
+		e.Err = err
+		t.done(e)
+		return nil, err
+	}
+	e.Status, e.ResponseHeader = resp.StatusCode, maskHeader(resp.Header)
+	resp.Body = &overheard{ReadCloser: resp.Body, done: func(body []byte) {
+		e.ResponseBody = maskBody(resp.Header, body)
+		t.done(e)
+	}}
+	return resp, nil
+}
+
+func (t *tracer) CloseIdleConnections() {
+	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+func (t *tracer) done(e Exchange) {
+	e.Took = time.Since(e.Begun)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.tell(e)
+}
+
+// tell tells of what goes on in the browser.
+func (a *authorizer) tell(e Exchange) {
+	if t, ok := a.wire.Transport.(*tracer); ok && t.tell != nil {
+		e.Begun = time.Now()
+		t.done(e)
+	}
+}
+
+// overheard keeps the beginning of what is read, and tells of it at the end.
+type overheard struct {
+	io.ReadCloser
+	seen []byte
+	done func([]byte)
+	once sync.Once
+}
+
+func (o *overheard) Read(p []byte) (int, error) {
+	n, err := o.ReadCloser.Read(p)
+	o.seen = append(o.seen, p[:min(n, maxTraced-len(o.seen))]...)
+	if err != nil {
+		o.once.Do(func() { o.done(o.seen) })
+	}
+	return n, err
+}
+
+func (o *overheard) Close() error {
+	err := o.ReadCloser.Close()
+	o.once.Do(func() { o.done(o.seen) })
+	return err
+}
+
+// describe says what a request is, from its form.
+func describe(req *http.Request, body []byte) string {
+	path := req.URL.Path
+	switch media := req.Header.Get("Content-Type"); {
+	case strings.Contains(path, "/.well-known/oauth-protected-resource"):
+		return "protected resource metadata"
+	case strings.Contains(path, "/.well-known/"):
+		return "authorization server metadata"
+	case strings.HasPrefix(media, "application/x-www-form-urlencoded"):
+		form, _ := url.ParseQuery(string(body)) // of our own making
+		if grant := form.Get("grant_type"); grant != "" {
+			return "token request, " + grant
+		}
+		return "token revocation"
+	case strings.HasPrefix(media, "application/json"):
+		var message struct {
+			Method string
+			Params struct{ Name string }
+			URIs   []string `json:"redirect_uris"`
+		}
+		_ = json.Unmarshal(body, &message) // of our own making
+		if message.URIs != nil {
+			return "client registration"
+		}
+		return strings.TrimSpace("MCP " + message.Method + " " + message.Params.Name)
+	case req.Method == http.MethodDelete:
+		return "MCP end of session"
+	}
+	return "MCP"
+}
+
+// secrets are the members and parameters whose values are masked.
+var secrets = map[string]string{
+	"access_token": "access token", "refresh_token": "refresh token", "id_token": "ID token", "token": "token",
+	"client_secret": "client secret", "registration_access_token": "registration token",
+	"code": "code", "code_verifier": "code verifier", "client_assertion": "client assertion",
+	"subject_token": "subject token", "actor_token": "actor token", "assertion": "assertion", "password": "password",
+}
+
+func mask(what, value string) string {
+	sum := sha256.Sum256([]byte(value))
+	return fmt.Sprintf("‹%s, %d characters, sha256 %s›", what, len(value), hex.EncodeToString(sum[:4]))
+}
+
+func maskHeader(h http.Header) http.Header {
+	h = h.Clone()
+	for _, name := range []string{"Authorization", "Proxy-Authorization"} {
+		if scheme, value, ok := strings.Cut(h.Get(name), " "); ok {
+			what := "access token"
+			if !strings.EqualFold(scheme, "Bearer") {
+				what = "client id and secret"
+			}
+			h.Set(name, scheme+" "+mask(what, value))
+		}
+	}
+	for _, name := range []string{"Cookie", "Set-Cookie"} {
+		for i, value := range h[name] {
+			h[name][i] = mask("cookie", value)
+		}
+	}
+	return h
+}
+
+func maskBody(h http.Header, body []byte) string {
+	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	switch strings.TrimSpace(media) {
+	case "application/x-www-form-urlencoded":
+		form, err := url.ParseQuery(string(body))
+		if err != nil {
+			return mask("unreadable form", string(body))
+		}
+		return maskQuery(form)
+	case "application/json":
+		return maskJSON(body)
+	}
+	return string(body)
+}
+
+// maskQuery writes parameters in their order of names, secrets masked.
+func maskQuery(form url.Values) string {
+	var parts []string
+	for name, values := range form {
+		for _, value := range values {
+			if what, ok := secrets[name]; ok {
+				parts = append(parts, name+"="+mask(what, value))
+			} else {
+				parts = append(parts, name+"="+url.QueryEscape(value))
+			}
+		}
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, "&")
+}
+
+// maskJSON masks members of an object of OAuth. Messages of MCP have none of
+// these names at the top, where alone it looks: what a tool returns is the
+// person's own.
+func maskJSON(body []byte) string {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(body, &members) != nil {
+		return string(body)
+	}
+	text := string(body)
+	for name, raw := range members {
+		var value string
+		what, ok := secrets[name]
+		if !ok || json.Unmarshal(raw, &value) != nil || value == "" {
+			continue
+		}
+		masked, _ := json.Marshal(mask(what, value)) // a string
+		text = strings.ReplaceAll(text, string(raw), string(masked))
+	}
+	return text
+}
