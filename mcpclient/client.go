@@ -139,7 +139,7 @@ func (c *Client) Connect(ctx context.Context, server string) (*Session, error) {
 	transport := &mcp.StreamableClientTransport{
 		Endpoint:             a.server.String(),
 		HTTPClient:           &http.Client{Transport: a, CheckRedirect: noRedirect},
-		DisableStandaloneSSE: true,
+		DisableStandaloneSSE: c.Elicit == nil, // some servers ask there
 		MaxEventSize:         maxMessage,
 	}
 	session, err := sdk.Connect(ctx, transport, &mcp.ClientSessionOptions{ProtocolVersion: c.ProtocolVersion})

@@ -29,7 +29,10 @@ func suite(t *testing.T, data string, args ...string) *exec.Cmd {
 	}
 	cmd := exec.Command(nodes(t)["22"], append([]string{script}, args...)...)
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "NODE_OPTIONS=--import="+filepath.Join(data, "localhost.mjs"), "NO_COLOR=1")
+	cmd.Env = append(os.Environ(), "NO_COLOR=1")
+	if data != "" { // of a demo whose names this system may not resolve
+		cmd.Env = append(cmd.Env, "NODE_OPTIONS=--import="+filepath.Join(data, "localhost.mjs"))
+	}
 	return cmd
 }
 
