@@ -98,8 +98,8 @@ type Client struct {
 	// RootCAs are believed in place of the system's certificate authorities by the
 	// transport of our own.
 	RootCAs *x509.CertPool
-	// Trace is told of every exchange when its answer has come, secrets masked;
-	// see Exchange. Calls do not overlap.
+	// Trace is told of every exchange when it begins and when its answer has
+	// come, secrets masked; see Exchange. Calls do not overlap.
 	Trace func(Exchange)
 	// Elicit answers a server that asks for input during a call. Nil: the server
 	// is told that this client cannot.

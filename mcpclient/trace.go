@@ -19,6 +19,8 @@ import (
 // on. What would be a secret is masked: ‹refresh token, 43 characters, sha256
 // 9f86d081› is the same each time, so that one can follow it.
 type Exchange struct {
+	Number         int    // in the order of beginnings, from 1
+	Done           bool   // the answer is there, or Err; of what a browser does, nothing more is seen
 	What           string // in words
 	Method, URL    string
 	RequestHeader  http.Header
@@ -36,9 +38,10 @@ const maxTraced = 256 << 10
 
 // tracer tells of what passes through it.
 type tracer struct {
-	base http.RoundTripper
-	tell func(Exchange)
-	mu   sync.Mutex
+	base  http.RoundTripper
+	tell  func(Exchange)
+	mu    sync.Mutex
+	begun int
 }
 
 func (t *tracer) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -57,6 +60,7 @@ func (t *tracer) RoundTrip(req *http.Request) (*http.Response, error) {
 		What: describe(req, body), Method: req.Method, URL: req.URL.Redacted(), Begun: time.Now(),
 		RequestHeader: maskHeader(req.Header), RequestBody: maskBody(req.Header, body),
 	}
+	t.begin(&e)
 	resp, err := t.base.RoundTrip(req)
 	if err != nil {
 		e.Err = err
@@ -64,7 +68,7 @@ func (t *tracer) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	e.Status, e.ResponseHeader = resp.StatusCode, maskHeader(resp.Header)
-	resp.Body = &overheard{ReadCloser: resp.Body, done: func(body []byte) {
+	resp.Body = &overheard{ReadCloser: resp.Body, stream: isEventStream(resp), done: func(body []byte) {
 		e.ResponseBody = maskBody(resp.Header, body)
 		t.done(e)
 	}}
@@ -77,8 +81,16 @@ func (t *tracer) CloseIdleConnections() {
 	}
 }
 
+func (t *tracer) begin(e *Exchange) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.begun++
+	e.Number = t.begun
+	t.tell(*e)
+}
+
 func (t *tracer) done(e Exchange) {
-	e.Took = time.Since(e.Begun)
+	e.Done, e.Took = true, time.Since(e.Begun)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.tell(e)
@@ -87,26 +99,41 @@ func (t *tracer) done(e Exchange) {
 // tell tells of what goes on in the browser.
 func (a *authorizer) tell(e Exchange) {
 	if t, ok := a.wire.Transport.(*tracer); ok && t.tell != nil {
-		e.Begun = time.Now()
-		t.done(e)
+		e.Begun, e.Done = time.Now(), true
+		t.begin(&e)
 	}
 }
 
-// overheard keeps the beginning of what is read, and tells of it at the end.
+// overheard keeps the beginning of what is read, and tells of it at the end. A
+// stream of events ends with the answer to its request, before whoever waits for
+// that has it, or the next message could be told of first.
 type overheard struct {
 	io.ReadCloser
-	seen []byte
-	done func([]byte)
-	once sync.Once
+	stream bool
+	seen   []byte
+	done   func([]byte)
+	once   sync.Once
 }
 
 func (o *overheard) Read(p []byte) (int, error) {
 	n, err := o.ReadCloser.Read(p)
 	o.seen = append(o.seen, p[:min(n, maxTraced-len(o.seen))]...)
-	if err != nil {
+	if err != nil || o.stream && answered(o.seen) {
 		o.once.Do(func() { o.done(o.seen) })
 	}
 	return n, err
+}
+
+// answered reports whether the last event of a stream is a whole JSON-RPC
+// response.
+func answered(stream []byte) bool {
+	at := bytes.LastIndex(stream, []byte("data:"))
+	if at < 0 {
+		return false
+	}
+	line, _, whole := bytes.Cut(stream[at+len("data:"):], []byte("\n"))
+	var message struct{ Result, Error json.RawMessage }
+	return whole && json.Unmarshal(line, &message) == nil && (message.Result != nil || message.Error != nil)
 }
 
 func (o *overheard) Close() error {

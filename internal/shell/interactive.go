@@ -60,15 +60,15 @@ func (s *Shell) loop(ctx context.Context, in, out *os.File, h *history) error {
 		}
 		return s.complete(t, line, pos)
 	}
-	if w, h, err := term.GetSize(int(out.Fd())); err == nil {
-		_ = t.SetSize(w, h) // 80 columns otherwise
-	}
 	// What is completed must be known; and who cannot connect need not type.
 	if err := s.attempt(ctx, []string{"list"}); err != nil {
 		return err
 	}
 	fmt.Fprintln(s.Err, s.quiet("`help` lists what else there is; Tab completes."))
 	for {
+		if w, h, err := term.GetSize(int(out.Fd())); err == nil && w > 0 {
+			_ = t.SetSize(w, h) // 80 columns if the terminal does not say
+		}
 		line, err := readLine(ctx, t, in)
 		if errors.Is(err, io.EOF) {
 			fmt.Fprintln(s.Err)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"gatehouse/mcpclient"
 )
@@ -50,7 +51,9 @@ func New(o Options) (*Shell, error) {
 		}
 		o.Folder = folder
 	}
-	s := &Shell{Server: o.Server, Out: o.Out, Err: o.Err, JSON: o.JSON, Color: o.Color, tracing: o.Trace, folder: o.Folder}
+	var mu sync.Mutex // Out and Err may be one terminal
+	s := &Shell{Server: o.Server, Out: &writer{&mu, o.Out}, Err: &writer{&mu, o.Err}, JSON: o.JSON, Color: o.Color, folder: o.Folder}
+	s.tracing.Store(o.Trace)
 	s.Client = &mcpclient.Client{
 		Name: "Gatehouse console", Version: o.Version,
 		ClientID: o.ClientID, ClientMetadataURL: o.ClientMetadataURL, Issuer: o.Issuer,
@@ -69,6 +72,19 @@ func New(o Options) (*Shell, error) {
 		s.Client.Open = s.printAddress
 	}
 	return s, nil
+}
+
+// writer lets the trace, which comes from where requests are made, and results
+// take turns.
+type writer struct {
+	mu *sync.Mutex
+	to io.Writer
+}
+
+func (w *writer) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to.Write(p)
 }
 
 // Conform makes the shell's client the one under test of the official

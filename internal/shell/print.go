@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -81,7 +82,7 @@ func (s *Shell) printResult(r *mcp.CallToolResult) error {
 		// decoded form has lost.
 		if t, ok := r.Content[0].(*mcp.TextContent); ok {
 			if v, ok := exact(t.Text); ok {
-				r.StructuredContent = v
+				r.StructuredContent, s.order = v, order(t.Text)
 			}
 		}
 	}
@@ -99,6 +100,7 @@ func (s *Shell) printResult(r *mcp.CallToolResult) error {
 		switch c := content.(type) {
 		case *mcp.TextContent:
 			if v, ok := exact(c.Text); ok {
+				s.order = order(c.Text)
 				if err := s.printValue(to, v); err != nil {
 					return err
 				}
@@ -126,8 +128,53 @@ func exact(text string) (v any, ok bool) {
 	return v, ok
 }
 
-// printValue prints a list of flat records as a table, and all else as JSON.
+// order lists the names of members as they first appear in a text, which says
+// more than the alphabet.
+func order(text string) []string {
+	var names []string
+	d := json.NewDecoder(strings.NewReader(text))
+	inObject, key := []bool{}, false // for each level; whether a name comes next
+	for {
+		t, err := d.Token()
+		if err != nil {
+			return names
+		}
+		switch t {
+		case json.Delim('{'), json.Delim('['):
+			inObject = append(inObject, t == json.Delim('{'))
+			key = t == json.Delim('{')
+			continue
+		case json.Delim('}'), json.Delim(']'):
+			inObject = inObject[:len(inObject)-1]
+		default:
+			if name, ok := t.(string); key && ok {
+				if !slices.Contains(names, name) && len(names) < 100 {
+					names = append(names, name)
+				}
+				key = false
+				continue
+			}
+		}
+		key = len(inObject) > 0 && inObject[len(inObject)-1]
+	}
+}
+
+// sorted puts names into the order in which the server gave them.
+func (s *Shell) sorted(names []string) []string {
+	slices.Sort(names)
+	slices.SortStableFunc(names, func(a, b string) int {
+		return cmp.Compare(uint(slices.Index(s.order, a)), uint(slices.Index(s.order, b))) // unknown ones last
+	})
+	return names
+}
+
+// printValue prints a flat record or a list of them as a table, and all else as
+// JSON.
 func (s *Shell) printValue(to io.Writer, v any) error {
+	if o, isObject := v.(map[string]any); isObject && len(o) > 0 && len(o) <= 24 && flatObject(o) && to == s.Out {
+		s.table(s.facts(o))
+		return nil
+	}
 	list, rest, ok := records(v)
 	if !ok || to != s.Out {
 		text, err := json.MarshalIndent(v, "", "  ")
@@ -139,14 +186,13 @@ func (s *Shell) printValue(to io.Writer, v any) error {
 	}
 	var columns []string
 	for _, record := range list {
-		for _, name := range slices.Sorted(maps.Keys(record)) {
+		for name := range record {
 			if !slices.Contains(columns, name) {
 				columns = append(columns, name)
 			}
 		}
 	}
-	// What names a thing comes first.
-	slices.SortStableFunc(columns, func(a, b string) int { return rank(a) - rank(b) })
+	columns = s.sorted(columns)
 	header := []string{}
 	for _, c := range columns {
 		header = append(header, strings.ToUpper(c))
@@ -166,14 +212,22 @@ func (s *Shell) printValue(to io.Writer, v any) error {
 	return nil
 }
 
-func rank(column string) int {
-	switch strings.ToLower(column) {
-	case "id":
-		return 0
-	case "name", "title":
-		return 1
+// facts are the members of a flat object, one in a row.
+func (s *Shell) facts(o map[string]any) [][]string {
+	var rows [][]string
+	for _, name := range s.sorted(slices.Collect(maps.Keys(o))) {
+		rows = append(rows, []string{name, cell(o[name])})
 	}
-	return 2
+	return rows
+}
+
+func flatObject(o map[string]any) bool {
+	for _, member := range o {
+		if !flat(member) {
+			return false
+		}
+	}
+	return true
 }
 
 // records finds a list of flat objects, alone or as the one list in an object
@@ -199,13 +253,11 @@ func records(v any) (list []map[string]any, rest map[string]any, ok bool) {
 	}
 	for _, e := range elements {
 		record, isObject := e.(map[string]any)
-		if !isObject || len(record) == 0 || len(record) > 8 {
+		if !isObject || len(record) == 0 || len(record) > 10 {
 			return nil, nil, false
 		}
-		for _, member := range record {
-			if !flat(member) {
-				return nil, nil, false
-			}
+		if !flatObject(record) {
+			return nil, nil, false
 		}
 		list = append(list, record)
 	}
@@ -231,6 +283,9 @@ func cell(v any) string {
 	case string:
 		return v
 	case []any:
+		if len(v) == 0 {
+			return "(none)"
+		}
 		parts := make([]string, len(v))
 		for i, e := range v {
 			parts[i] = cell(e)

@@ -12,6 +12,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -31,8 +32,8 @@ type Shell struct {
 	folder  string
 	session *mcpclient.Session
 	tools   []*mcp.Tool
-	traced  int
-	tracing bool
+	tracing atomic.Bool // Trace is called by others
+	order   []string    // of members, in the answer that is printed
 }
 
 // Exit codes of a program that runs commands, by Code.
@@ -285,7 +286,7 @@ func (s *Shell) trace(_ context.Context, words []string) error {
 	if len(words) != 1 || !slices.Contains([]string{"on", "off"}, words[0]) {
 		return usageError("say `trace on` or `trace off`")
 	}
-	s.tracing = words[0] == "on"
+	s.tracing.Store(words[0] == "on")
 	return nil
 }
 
