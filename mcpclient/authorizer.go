@@ -44,7 +44,7 @@ type authorizer struct {
 	failure error // of the operation that is going on: nobody is asked twice
 }
 
-func newAuthorizer(c *Client, server *url.URL) *authorizer {
+func newAuthorizer(c *Client, server *url.URL) (*authorizer, error) {
 	a := &authorizer{client: c, server: server, store: c.Store, getting: make(chan struct{}, 1)}
 	if a.store == nil {
 		a.store = &Store{}
@@ -54,9 +54,9 @@ func newAuthorizer(c *Client, server *url.URL) *authorizer {
 		base = NewTransport(c.RootCAs)
 	}
 	a.wire = &http.Client{Transport: &tracer{base: base, tell: c.Trace}, CheckRedirect: noRedirect}
-	// A token that cannot be read is one that is not there: the server says so.
-	a.token, _ = a.store.tokenFor(server.String(), c.Account, c.Issuer)
-	return a
+	var err error
+	a.token, err = a.store.tokenFor(server.String(), c.Account, c.Issuer)
+	return a, err
 }
 
 // begin starts an operation of the session's user.
@@ -205,7 +205,10 @@ func (a *authorizer) obtain(ctx context.Context, refused token, c challenge, sta
 			return token{}, err
 		}
 		t, err := a.authorize(ctx, to, scope)
-		if err == nil && !oauth.Subset(c.scope, t.Scope) {
+		switch {
+		case errors.Is(err, ErrNobodyToAsk):
+			err = fmt.Errorf("the call needs %s, which was not allowed yet: %w", clip(oauth.FormatScope(c.scope)), err)
+		case err == nil && !oauth.Subset(c.scope, t.Scope):
 			err = fmt.Errorf("%s was asked for and not given", clip(oauth.FormatScope(oauth.Without(c.scope, t.Scope))))
 		}
 		return t, err

@@ -175,7 +175,7 @@ func (c *Client) authorizer(ctx context.Context, server string) (*authorizer, er
 	if u.Fragment != "" {
 		return nil, fmt.Errorf("%w: the MCP server's address has a fragment", ErrURL)
 	}
-	return newAuthorizer(c, u), nil
+	return newAuthorizer(c, u)
 }
 
 func (c *Client) check() error {

@@ -153,7 +153,7 @@ func (c *demoCommand) announce(ctx context.Context, w io.Writer, config *app.Con
 		}
 		fmt.Fprintf(w, "%s (%s)", p.Name, p.Where)
 	}
-	fmt.Fprintf(w, "; anybody else gets customers in USA.\n\nThree things to try:\n")
+	fmt.Fprintf(w, "; anybody else gets customers in USA.\n\nThings to try:\n")
 	for i, item := range v.Try {
 		fmt.Fprintf(w, "\n%d. %s\n   %s\n", i+1, item.Title, item.Text)
 		for line := range strings.Lines(item.Command) {

@@ -175,10 +175,11 @@ func DemoView(c *Config) HomeView {
 		module = "localhost.mjs"
 	}
 	preload := "NODE_OPTIONS=--import=" + (&url.URL{Scheme: "file", Path: module}).String() + " "
-	curl := "curl -i "
+	curl, connect := "curl -i ", program()+" connect "
 	if c.demo.tls != nil {
 		preload += "NODE_EXTRA_CA_CERTS=" + c.demo.tls.File + " "
 		curl += "--cacert " + c.demo.tls.File + " "
+		connect += "--ca " + c.demo.tls.File + " "
 	}
 	v := HomeView{
 		Host: strings.TrimPrefix(strings.TrimPrefix(c.demo.home, "https://"), "http://"),
@@ -193,6 +194,11 @@ func DemoView(c *Config) HomeView {
 				Title:   "See that the API is closed",
 				Text:    "Without a token the customer API answers 401 and says what it wants.",
 				Command: curl + c.URLs.API + "/users",
+			},
+			{
+				Title:   "Read customers from the terminal",
+				Text:    "It opens your browser: sign in as alice and allow it; then type: call fetch-users. With --trace it shows every OAuth and MCP message.",
+				Command: connect + c.URLs.Gateway,
 			},
 			{
 				Title: "Read customers through an agent that nobody here wrote",
@@ -212,6 +218,15 @@ func DemoView(c *Config) HomeView {
 		v.People = append(v.People, Person(p))
 	}
 	return v
+}
+
+// program is how this one was called: what `go run` built is gone afterwards.
+func program() string {
+	file, err := os.Executable()
+	if err == nil && strings.Contains(file, string(filepath.Separator)+"go-build") {
+		return "go run ./cmd/gatehouse"
+	}
+	return "gatehouse"
 }
 
 // home serves the demo's start page.

@@ -59,6 +59,10 @@ func (s *Server) revocations(w http.ResponseWriter, r *http.Request) error {
 		return &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "too many polls are waiting; try again shortly", RetryAfter: 1}
 	}
 	answer, err := s.awaitEvents(r.Context(), after)
+	if r.Context().Err() != nil {
+		httpserver.Quiet(r.Context())
+		return nil // the gateway left, as it does when it ends
+	}
 	if err != nil {
 		return err
 	}
