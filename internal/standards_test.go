@@ -8,28 +8,43 @@ import (
 	"testing"
 )
 
-// docs/standards.md names real files and tests, and every requirement that a
-// test names is in it.
-func TestStandardsAreTrue(t *testing.T) {
-	data, err := os.ReadFile("../docs/standards.md")
+// checkNamed returns a page of docs, and complains about files and tests that
+// it names and that are not there.
+func checkNamed(t *testing.T, file string) string {
+	t.Helper()
+	page, err := os.ReadFile("../docs/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	page := string(data)
-	for _, m := range regexp.MustCompile("`([a-z/]+/[a-z_]+\\.go)(?::(\\w+))?`").FindAllStringSubmatch(page, -1) {
+	for _, m := range regexp.MustCompile("`([a-z/]+/[a-z_]+\\.go|[a-z]+_test\\.go)(?::(\\w+))?`").FindAllStringSubmatch(string(page), -1) {
 		path := m[1]
-		if strings.HasPrefix(path, "test/") {
+		if strings.HasPrefix(path, "test/") || strings.HasPrefix(path, "mcpclient/") || strings.HasPrefix(path, "bench/") {
 			path = "../" + path
 		}
 		source, err := os.ReadFile(path)
 		if err != nil {
-			t.Errorf("docs/standards.md names %s: %v", m[1], err)
+			t.Errorf("docs/%s names %s: %v", file, m[1], err)
 		} else if m[2] != "" && !strings.Contains(string(source), "func "+m[2]+"(") {
-			t.Errorf("docs/standards.md names %s, which has no %s", m[1], m[2])
+			t.Errorf("docs/%s names %s, which has no %s", file, m[1], m[2])
 		}
 	}
+	return string(page)
+}
+
+// docs/security-model.md names real tests for each rule and attack.
+func TestSecurityModelIsTrue(t *testing.T) {
+	page := checkNamed(t, "security-model.md")
+	if n := strings.Count(page, ":Test"); n < 60 {
+		t.Errorf("only %d tests are named; has the page another form now?", n)
+	}
+}
+
+// docs/standards.md names real files and tests, and every requirement that a
+// test names is in it.
+func TestStandardsAreTrue(t *testing.T) {
+	page := checkNamed(t, "standards.md")
 	named := map[string]string{}
-	for _, pattern := range []string{"*/*_test.go", "../test/*/*_test.go"} {
+	for _, pattern := range []string{"*/*_test.go", "../test/*/*_test.go", "../mcpclient/*_test.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
