@@ -123,10 +123,12 @@ func (c *callback) close() {
 	}
 }
 
-const pageStyle = `body{font:1.0625rem/1.5 system-ui,sans-serif;margin:0;min-height:100vh;display:grid;place-items:center;color-scheme:light dark}` +
-	`main{max-width:28rem;padding:2rem;overflow-wrap:anywhere}h1{font-size:1.5rem;line-height:1.25;margin:0 0 .75rem}p{margin:0}`
+const pageStyle = `:root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;margin:0;min-height:100vh;display:grid;place-items:center;` +
+	`background:light-dark(#f5f4f1,#141518);color:light-dark(#1b1c20,#ececee)}` +
+	`main{box-sizing:border-box;max-width:28rem;margin:1rem;padding:1.5rem;overflow-wrap:anywhere;background:light-dark(#fff,#1d1f23);border:1px solid light-dark(#d6d3cc,#3b3d44);border-radius:.5rem}` +
+	`h1{font-size:1.5rem;line-height:1.25;margin:0 0 .75rem}p{margin:0}`
 
-// page needs nothing from elsewhere: it is the last that a person sees of a
+// pageHTML needs nothing from elsewhere: it is the last that a person sees of a
 // sign-in, and the program may end at once.
 const pageHTML = `<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
 	`<title>{{.Title}}</title><style>` + pageStyle + `</style></head><body><main><h1>{{.Title}}</h1><p>{{.Text}}</p></main></body></html>`

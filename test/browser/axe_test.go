@@ -2,7 +2,6 @@ package browser_test
 
 import (
 	"context"
-	"net/url"
 	"os"
 	"testing"
 
@@ -30,26 +29,12 @@ func TestAxeFindsNothingSerious(t *testing.T) {
 	if err != nil {
 		t.Skip("axe-core is missing in test/node; make test installs it")
 	}
-	p := demo(t)
-	a := p.agent(`Notizbuch “für alle” مساعد`, "none")
-	all := url.Values{"scope": {"users:read users:write orders:read refunds:create"}}
 	b := chromium(t)
 	// axe is a script; the pages themselves have none.
 	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: false}); err != nil {
 		t.Fatal(err)
 	}
-	for _, page := range []struct {
-		name string
-		open func()
-	}{
-		{"sign-in", func() { b.open(a.address(nil)) }},
-		{"consent", func() { b.click(`button[value="alice"]`); b.see(`button[value="allow"]`) }},
-		{"consent with changes", func() { b.open(a.address(all)); b.see(`button[value="allow"]`) }},
-		{"confirm", func() { b.click(`button[value="allow"]`); b.see(`#back`); b.open(a.address(nil)) }},
-		{"error", func() { b.open(p.Login + "/authorize") }},
-		{"home", func() { b.open(p.Home + "/") }},
-		{"endpoint", func() { b.open(p.MCP + "/") }},
-	} {
+	for _, page := range views(t, b) {
 		page.open()
 		b.see("h1")
 		for _, scheme := range []string{"light", "dark"} {

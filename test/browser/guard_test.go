@@ -70,10 +70,6 @@ func (c *complain) hear(ev any) {
 // large without scrolling sideways (WCAG 1.4.4, 1.4.10), and the keyboard
 // reaches every control and shows where it is (WCAG 2.1.1, 2.4.7).
 func TestPagesAreQuietAndFlexible(t *testing.T) {
-	p := demo(t)
-	a := p.agent("Übersetzungsassistent für Kundenkommunikation", "none")
-	real := installation(t).agent("Notebook", "none")
-	all := url.Values{"scope": {"users:read users:write orders:read refunds:create"}}
 	b := chromium(t)
 	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: false}); err != nil {
 		t.Fatal(err)
@@ -82,33 +78,7 @@ func TestPagesAreQuietAndFlexible(t *testing.T) {
 	if err := chromedp.Listen(b.ctx, c.hear); err != nil {
 		t.Fatal(err)
 	}
-	for _, tc := range []struct {
-		name string
-		open func()
-	}{
-		{"sign-in", func() { b.open(a.address(nil)) }},
-		{"sign-in with password", func() { b.open(real.address(nil)) }},
-		{"sign-in refused", func() {
-			b.do(chromedp.SendKeys(chromedp.CSS("#username"), "alice"), chromedp.SendKeys(chromedp.CSS("#password"), "wrong password\r"))
-			b.see("#problem")
-		}},
-		{"consent", func() {
-			b.open(a.address(all))
-			b.click(`button[value="alice"]`)
-			b.see(`button[value="allow"]`)
-		}},
-		{"consent with exact terms", func() { b.click("summary"); b.see("details dl") }},
-		{"confirm", func() {
-			b.click(`button[value="allow"]`)
-			b.see("#back")
-			b.open(a.address(all))
-			b.see(`button[value="continue"]`)
-		}},
-		{"error", func() { b.open(p.Login + "/authorize?client_id=nobody") }},
-		{"front", func() { b.open(p.Login + "/") }},
-		{"home", func() { b.open(p.Home + "/") }},
-		{"endpoint", func() { b.open(p.MCP + "/") }},
-	} {
+	for _, tc := range views(t, b) {
 		b.resize(tc.name, 1280, 1, 16)
 		tc.open()
 		b.see("h1")

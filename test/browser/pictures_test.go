@@ -5,10 +5,8 @@ import (
 	"context"
 	"fmt"
 	"image/png"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
@@ -26,65 +24,8 @@ func TestPictures(t *testing.T) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p := demo(t)
-	real := installation(t)
-	plain := p.agent("Notebook", "none")
-	hostile := p.agent(`Totally “Verified” Bank <script>alert(1)</script> `+strings.Repeat("Über-Assistent ", 5), "none")
-	careful := p.agent("Notebook", "none")
-	arabic := p.agent("مساعد العملاء", "none")
-	all := url.Values{"scope": {"users:read users:write orders:read refunds:create"}}
 	b := chromium(t)
-	signedIn := func(a *agent, changes url.Values) {
-		b.open(a.address(changes))
-		b.click(`button[value="alice"]`)
-		b.see(`button[value="allow"]`)
-	}
-	for _, page := range []struct {
-		name string
-		open func()
-	}{
-		{"sign-in", func() { b.open(plain.address(url.Values{"prompt": {"login"}})) }},
-		{"sign-in-password", func() { b.open(real.agent("Notebook", "none").address(nil)) }},
-		{"sign-in-refused", func() {
-			b.open(real.agent("Notebook", "none").address(nil))
-			b.do(chromedp.SendKeys(chromedp.CSS("#username"), "alice"), chromedp.SendKeys(chromedp.CSS("#password"), "wrong password\r"))
-			b.see(`#problem`)
-		}},
-		{"consent", func() { signedIn(plain, url.Values{"prompt": {"login"}}) }},
-		{"consent-risky", func() { b.open(plain.address(all)); b.see(`button[value="allow"]`) }},
-		{"consent-hostile", func() { b.open(hostile.address(all)); b.see(`button[value="allow"]`) }},
-		{"confirm", func() {
-			b.open(plain.address(nil))
-			b.click(`button[value="allow"]`)
-			b.see(`#back`)
-			b.open(plain.address(nil))
-			b.see(`button[value="continue"]`)
-		}},
-		{"consent-exact", func() {
-			b.open(plain.address(all))
-			b.see(`button[value="allow"]`)
-			b.click("summary")
-			b.see("details dl")
-		}},
-		{"consent-tried", func() {
-			signedIn(careful, url.Values{"prompt": {"login"}})
-			b.click(`input[value="orders:read"]`)
-			b.click(`button[value="allow"]`)
-			b.see(`#back`)
-			p.call(careful.token(careful.answer().Get("code")), "fetch-orders", `{"id":1}`)
-			b.open(careful.address(url.Values{"scope": {"users:read"}}))
-			b.see(`input[value="orders:read"]:not(:checked)`)
-		}},
-		{"consent-arabic", func() {
-			b.open(arabic.address(url.Values{"prompt": {"login"}}))
-			b.do(chromedp.SendKeys(chromedp.CSS("#username"), "ليلى\r"))
-			b.see(`button[value="allow"]`)
-		}},
-		{"error", func() { b.open(p.Login + "/authorize?client_id=nobody") }},
-		{"front", func() { b.open(p.Login + "/") }},
-		{"home", func() { b.open(p.Home + "/") }},
-		{"endpoint", func() { b.open(p.MCP + "/") }},
-	} {
+	for _, page := range views(t, b) {
 		page.open()
 		b.see("h1")
 		for _, width := range []int64{360, 768, 1280} {

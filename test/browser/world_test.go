@@ -29,6 +29,7 @@ import (
 const (
 	verifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 	challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+	password  = "correct horse battery"
 	patience  = 40 * time.Second // for one step, on a busy machine
 )
 
@@ -84,8 +85,9 @@ func demo(t *testing.T) *place {
 	return serve(t, config, l, func(a *app.App) error { return a.SeedDemo(t.Context()) })
 }
 
-// installation is one where people sign in with passwords.
-func installation(t *testing.T) *place {
+// installation is one where alice signs in with a password; lines are added to
+// its configuration.
+func installation(t *testing.T, lines ...string) *place {
 	t.Helper()
 	l := listen(t)
 	_, port, _ := strings.Cut(l.Addr().String(), ":")
@@ -97,6 +99,7 @@ func installation(t *testing.T) *place {
 	text := "urls: {authserver: http://login.localhost:" + port + ", gateway: http://mcp.localhost:" + port + "}\n" +
 		"listen: " + l.Addr().String() + "\nstore: sqlite:test.db\ndata: data\n" +
 		"apis:\n  - {name: customers, mcp_path: /, openapi: file:api.yaml, url: http://127.0.0.1:9, claims: [region]}\n"
+	text += strings.Join(lines, "\n") + "\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +107,10 @@ func installation(t *testing.T) *place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return serve(t, config, l, func(*app.App) error { return nil })
+	return serve(t, config, l, func(*app.App) error {
+		_, err := app.AddPerson(t.Context(), config, "alice", password, map[string]string{"region": "USA"})
+		return err
+	})
 }
 
 // agent is a small OAuth client with a loopback callback of its own.

@@ -1,0 +1,141 @@
+package browser_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"gatehouse/internal/webtest"
+	"gatehouse/mcpclient"
+)
+
+// view is a page in a state, and how to get there from the view before it.
+type view struct {
+	name string
+	open func()
+}
+
+// views are all pages that people see, in each state that looks different. What
+// holds for one page holds for all: pictures, axe, zoom and keyboard go through
+// this list.
+func views(t *testing.T, b *tab) []view {
+	t.Helper()
+	site, lines := notebook(t)
+	p, real := demo(t), installation(t, lines...)
+	plain, careful, arabic := p.agent("Notebook", "none"), p.agent("Notebook", "none"), p.agent("مساعد العملاء", "none")
+	hostile := p.agent(`Totally “Verified” Bank <script>alert(1)</script> `+strings.Repeat("Über-Assistent ", 5), "none")
+	all := url.Values{"scope": {"users:read users:write orders:read refunds:create"}}
+	anew := url.Values{"prompt": {"login"}}
+	signIn := func(address string) {
+		b.open(address)
+		b.click(`button[value="alice"]`)
+		b.see(`button[value="allow"]`)
+	}
+	pass := func(word string) {
+		b.do(chromedp.SendKeys(chromedp.CSS("#username"), "alice"), chromedp.SendKeys(chromedp.CSS("#password"), word+"\r"))
+	}
+	return []view{
+		{"sign-in", func() { b.open(plain.address(anew)) }},
+		{"sign-in-password", func() { b.open(real.agent("Notebook", "none").address(nil)) }},
+		{"sign-in-refused", func() { pass("wrong password"); b.see(`#problem`) }},
+		{"consent", func() { signIn(plain.address(anew)) }},
+		{"consent-risky", func() { b.open(plain.address(all)); b.see(`button[value="allow"]`) }},
+		{"consent-exact", func() { b.click("summary"); b.see("details dl") }},
+		{"consent-hostile", func() { b.open(hostile.address(all)); b.see(`button[value="allow"]`) }},
+		{"confirm", func() {
+			b.open(plain.address(nil))
+			b.click(`button[value="allow"]`)
+			b.see(`#back`)
+			b.open(plain.address(nil))
+			b.see(`button[value="continue"]`)
+		}},
+		{"consent-tried", func() {
+			signIn(careful.address(anew))
+			b.click(`input[value="orders:read"]`)
+			b.click(`button[value="allow"]`)
+			b.see(`#back`)
+			p.call(careful.token(careful.answer().Get("code")), "fetch-orders", `{"id":1}`)
+			b.open(careful.address(url.Values{"scope": {"users:read"}}))
+			b.see(`input[value="orders:read"]:not(:checked)`)
+			b.click("summary")
+			b.see("details dl")
+		}},
+		{"consent-arabic", func() {
+			b.open(arabic.address(anew))
+			b.do(chromedp.SendKeys(chromedp.CSS("#username"), "ليلى\r"))
+			b.see(`button[value="allow"]`)
+		}},
+		{"consent-verified", func() {
+			a := &agent{place: real, ID: site + "/client.json", Redirect: site + "/callback"}
+			b.open(a.address(all))
+			pass(password)
+			b.see(`button[value="allow"]`)
+		}},
+		{"error", func() { b.open(p.Login + "/authorize?client_id=nobody") }},
+		{"front", func() { b.open(p.Login + "/") }},
+		{"home", func() { b.open(p.Home + "/") }},
+		{"endpoint", func() { b.open(p.MCP + "/") }},
+		{"console-done", func() {
+			signIn(console(t, p))
+			b.click(`button[value="allow"]`)
+			b.see("body > main:only-child")
+		}},
+		{"console-denied", func() {
+			b.open(console(t, p))
+			b.click(`button[value="deny"]`)
+			b.see("body > main:only-child")
+		}},
+		{"console-strange", func() {
+			u, err := url.Parse(console(t, p))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.open(u.Query().Get("redirect_uri") + "?code=x&state=y")
+		}},
+	}
+}
+
+// notebook is a site that describes an agent in a metadata document, and what
+// an installation's configuration needs to believe it.
+func notebook(t *testing.T) (site string, lines []string) {
+	t.Helper()
+	authority := webtest.NewAuthority(t)
+	port := authority.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"client_id":"%[1]s/client.json","client_name":"Notebook","redirect_uris":["%[1]s/callback"]}`, site)
+	}), "localhost")
+	site = "https://localhost:" + port
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, authority.PEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return site, []string{`documents: {addresses: ["localhost:` + port + `"], roots: "` + file + `"}`}
+}
+
+// console has a client of mcpclient wait for its answer until the test ends, and
+// returns where it sends the person.
+func console(t *testing.T, p *place) string {
+	t.Helper()
+	addresses := make(chan string, 1)
+	c := &mcpclient.Client{Name: "Gatehouse console", Open: func(_ context.Context, address string) error {
+		addresses <- address
+		return nil
+	}}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if session, err := c.Connect(ctx, p.MCP); err == nil {
+			_ = session.Close() // the pages are what this is about
+		}
+	}()
+	t.Cleanup(func() { stop(); <-done })
+	return <-addresses
+}
