@@ -27,6 +27,7 @@ func (c *serveCommand) Run(ctx context.Context, o output) error {
 	if err != nil {
 		return err
 	}
+	fmt.Fprint(o.Err, config.PlainHTTPWarning())
 	log := slog.New(slog.NewJSONHandler(o.Err, nil))
 	a, err := app.New(ctx, config, app.Options{Log: log, Version: shortVersion()})
 	if err != nil {

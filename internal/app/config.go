@@ -38,6 +38,10 @@ type Config struct {
 	// metadata, token and registration endpoints, e.g.
 	// https://inspector.example.com. Programs that are no browsers need none.
 	AllowedOrigins []string `yaml:"allowed_origins"`
+	// DevelopmentHTTP are the hosts, by exact name, where plain http is let pass
+	// as on localhost, for development on a network of one's own: URLs here,
+	// redirects of agents. It cannot stand beside anything on https.
+	DevelopmentHTTP []string `yaml:"development_http"`
 	// Documents say how client ID metadata documents are fetched: an agent
 	// without registration names the https address of one that describes it.
 	Documents Documents `yaml:"documents"`
@@ -49,7 +53,7 @@ type Config struct {
 }
 
 // URLs are the base URLs of the roles, without trailing slash: https, or http
-// on localhost names.
+// on localhost names and hosts in development_http.
 type URLs struct {
 	// AuthServer is the issuer: sign-in, consent, tokens. Required.
 	AuthServer string `yaml:"authserver"`

@@ -150,10 +150,10 @@ func (a *App) authServer(ctx context.Context, apis []*catalog.API) (http.Handler
 			Method: account.Method(a.config.SignIn), Accounts: a.store, Passwords: &secret.Passwords{},
 		},
 		Keys: &authserver.Keyring{Load: a.loadSigningKeys}, AllowedOrigins: a.config.AllowedOrigins,
-		Egress: fetcher, PollKey: []byte(pollKey),
+		Egress: fetcher, PollKey: []byte(pollKey), PlainHTTP: a.config.DevelopmentHTTP,
 	}
 	if d := a.config.demo; d != nil {
-		s.Demo, s.People, s.PlainHTTP = true, d.people(), d.plainHTTP
+		s.Demo, s.People = true, d.people()
 		s.Authenticator.NewClaims = map[string]string{"region": "USA"}
 	}
 	return s.Handler()
