@@ -38,7 +38,7 @@ func (c *serveCommand) Run(ctx context.Context, o output) error {
 		_ = a.Close() // the first error is the one to tell
 		return err
 	}
-	fmt.Fprintf(o.Out, "gatehouse serves %s and %s on %s\n", config.URLs.AuthServer, config.URLs.Gateway, l.Addr())
+	fmt.Fprintf(o.Out, "gatehouse serves %s and %s on %s\n", config.Issuer(), config.URLs.Gateway, l.Addr())
 	return a.Run(ctx, l)
 }
 

@@ -25,6 +25,7 @@ func (c *Config) Validate() error {
 	}
 	c.validateURLs(report)
 	c.validateDevelopmentHTTP(report)
+	c.validateExternal(report)
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		report("listen", "%q is no host:port such as 127.0.0.1:8080", c.Listen)
 	}
@@ -86,7 +87,7 @@ func (c *Config) validateURLs(report reporter) {
 		path, url string
 		required  bool
 	}{
-		{"urls.authserver", c.URLs.AuthServer, true}, {"urls.gateway", c.URLs.Gateway, true}, {"urls.api", c.URLs.API, false},
+		{"urls.authserver", c.URLs.AuthServer, c.AuthorizationServer == nil}, {"urls.gateway", c.URLs.Gateway, true}, {"urls.api", c.URLs.API, false},
 	} {
 		if role.url == "" {
 			if role.required {
@@ -149,7 +150,7 @@ func (c *Config) validateAPIs(report reporter) {
 			report(at("audience"), "is missing")
 		case audiences[a.Audience]:
 			report(at("audience"), "%q is another API's too; a token for one would open the other", a.Audience)
-		case a.Audience == c.URLs.AuthServer || a.Audience == c.URLs.Gateway:
+		case a.Audience == c.Issuer() || a.Audience == c.URLs.Gateway:
 			report(at("audience"), "%q is a role of this installation, not an API", a.Audience)
 		}
 		audiences[a.Audience] = true

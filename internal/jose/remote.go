@@ -33,6 +33,8 @@ var ErrKeysUnavailable = errors.New("keys of the issuer are unavailable")
 type RemoteKeySet struct {
 	URL    string
 	Client *http.Client // must follow no redirects
+	// Locate, if set, is asked for the URL instead, before each fetch.
+	Locate func(context.Context) (string, error)
 
 	flight singleflight.Group
 
@@ -114,27 +116,34 @@ func (r *RemoteKeySet) refresh(ctx context.Context) {
 func (r *RemoteKeySet) fetch(ctx context.Context) (*KeySet, error) {
 	ctx, cancel := context.WithTimeout(ctx, keySetTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.URL, nil)
+	from := r.URL
+	if r.Locate != nil {
+		var err error
+		if from, err = r.Locate(ctx); err != nil {
+			return nil, fmt.Errorf("find the key set: %w", err)
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
-		return nil, fmt.Errorf("fetch key set %s: %w", r.URL, err)
+		return nil, fmt.Errorf("fetch key set %s: %w", from, err)
 	}
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
 	resp, err := r.Client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("fetch key set %s: %w", r.URL, err)
+		return nil, fmt.Errorf("fetch key set %s: %w", from, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("fetch key set %s: status %d", r.URL, resp.StatusCode)
+		return nil, fmt.Errorf("fetch key set %s: status %d", from, resp.StatusCode)
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxKeySet+1))
 	if err != nil {
-		return nil, fmt.Errorf("fetch key set %s: %w", r.URL, err)
+		return nil, fmt.Errorf("fetch key set %s: %w", from, err)
 	}
 	// An empty set is an answer: the issuer withdrew its keys.
 	set, err := parseKeySet(data)
 	if err != nil {
-		return nil, fmt.Errorf("fetch key set %s: %w", r.URL, err)
+		return nil, fmt.Errorf("fetch key set %s: %w", from, err)
 	}
 	return set, nil
 }
