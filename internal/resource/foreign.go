@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"gatehouse/internal/jose"
@@ -77,6 +78,16 @@ func readForeign(body []byte, issuer string) (oauth.Introspection, error) {
 		return oauth.Introspection{}, nil
 	}
 	return f.told(), nil
+}
+
+// notIntrospected reports whether a foreign server answered that it tells nothing
+// of tokens of this form, as some do of all JWTs where theirs are opaque. The
+// token is then none of its own.
+func notIntrospected(status int, body []byte) bool {
+	var e struct {
+		Error oauth.Code `json:"error"`
+	}
+	return status == http.StatusBadRequest && json.Unmarshal(body, &e) == nil && e.Error == oauth.UnsupportedTokenType
 }
 
 // fill takes members by their exact names; encoding/json alone would take

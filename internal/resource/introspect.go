@@ -209,6 +209,9 @@ func (i *Introspector) fetch(ctx context.Context, token string) (oauth.Introspec
 	if err != nil {
 		return oauth.Introspection{}, err
 	}
+	if i.Server.Discovery != nil && notIntrospected(status, body) {
+		return oauth.Introspection{}, nil
+	}
 	if status != http.StatusOK {
 		return oauth.Introspection{}, fmt.Errorf("ask %s: it answered %d; does it know client %s and its key?", endpoint, status, i.Server.ClientID)
 	}
