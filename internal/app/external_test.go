@@ -1,8 +1,16 @@
 package app_test
 
 import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"gatehouse/internal/app"
 )
 
 const external = `
@@ -54,6 +62,75 @@ func TestValidateExternalAuthorizationServer(t *testing.T) {
 			}
 			if err != nil && strings.Contains(err.Error(), "s3cret") {
 				t.Errorf("the error repeats a secret: %v", err)
+			}
+		})
+	}
+}
+
+// security.md 7: a server that cannot give tokens for APIs, or tell what tokens
+// are worth, ends the start; one that is away does not. R-RS-2.
+func TestExternalAuthorizationServerAtStart(t *testing.T) {
+	const exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+	for name, tt := range map[string]struct {
+		settings string
+		change   map[string]any
+		want     string
+	}{
+		"all there":             {"api_tokens: exchange", map[string]any{"grant_types_supported": []string{exchange}}, ""},
+		"it lists nothing":      {"api_tokens: exchange, client_secret: file:secret", nil, ""},
+		"no exchange":           {"api_tokens: exchange", map[string]any{"grant_types_supported": []string{"client_credentials"}}, "does not serve grant type " + exchange + ", so there is no way to get tokens for APIs; enable it there, or change authorization_server.api_tokens"},
+		"no client credentials": {"api_tokens: client_credentials", map[string]any{"grant_types_supported": []string{"authorization_code"}}, "does not serve grant type client_credentials"},
+		"no token endpoint":     {"api_tokens: exchange", map[string]any{"token_endpoint": ""}, "names no token_endpoint"},
+		"no introspection":      {"api_tokens: exchange", map[string]any{"introspection_endpoint": ""}, "enable it there, or set authorization_server.access_tokens to jwt"},
+		"no introspection, JWT": {"api_tokens: exchange, access_tokens: jwt", map[string]any{"introspection_endpoint": ""}, ""},
+		"no keys":               {"api_tokens: exchange, access_tokens: jwt", map[string]any{"jwks_uri": ""}, "set authorization_server.access_tokens to introspection"},
+		"keys only":             {"api_tokens: exchange, client_secret: file:secret", map[string]any{"token_endpoint_auth_methods_supported": []string{"private_key_jwt"}}, "takes no client secrets; set authorization_server.key"},
+		"secrets only":          {"api_tokens: exchange", map[string]any{"token_endpoint_auth_methods_supported": []string{"client_secret_basic"}}, "set authorization_server.client_secret"},
+		"RSA only":              {"api_tokens: exchange", map[string]any{"token_endpoint_auth_signing_alg_values_supported": []string{"RS256"}}, "no client assertions signed with ES256"},
+		"another issuer":        {"api_tokens: exchange", map[string]any{"issuer": "https://evil.example"}, "its issuer is"},
+		"no secret there":       {"api_tokens: exchange, client_secret: file:nowhere", nil, "authorization_server.client_secret: "},
+		"an empty secret":       {"api_tokens: exchange, client_secret: file:empty", nil, "authorization_server.client_secret: it is empty"},
+		"a key for everybody":   {"api_tokens: exchange, key: file:open.jwk", nil, "authorization_server.key: the gateway's key"},
+		"away":                  {"api_tokens: exchange", map[string]any{"away": true}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var issuer string
+			idp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				document := map[string]any{"issuer": issuer, "token_endpoint": issuer + "/token", "introspection_endpoint": issuer + "/introspect", "jwks_uri": issuer + "/jwks"}
+				maps.Copy(document, tt.change)
+				if document["away"] == true {
+					w.WriteHeader(http.StatusBadGateway)
+				}
+				_ = json.NewEncoder(w).Encode(document)
+			}))
+			defer idp.Close()
+			issuer = idp.URL
+			dir := t.TempDir()
+			config := strings.NewReplacer("https://idp.example.com/tenant", issuer, "api_tokens: exchange", tt.settings).Replace(external)
+			for file, text := range map[string]string{"gatehouse.yaml": config, "books.yaml": books, "secret": "s3cret", "empty": "\n"} {
+				if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.WriteFile(filepath.Join(dir, "open.jwk"), nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			c, err := app.Load(filepath.Join(dir, "gatehouse.yaml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := app.New(t.Context(), c, app.Options{Migrate: true})
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v, want %q", err, tt.want)
+			}
+			if err == nil {
+				if err := a.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			public, err := os.ReadFile(filepath.Join(dir, "data", "gateway.jwks.json"))
+			if own := !strings.Contains(tt.settings, "client_secret") && !strings.Contains(tt.settings, "key:"); own != (err == nil) || strings.Contains(string(public), `"d"`) {
+				t.Errorf("the public key to register: %v %s", err, public)
 			}
 		})
 	}
