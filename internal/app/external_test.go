@@ -135,3 +135,16 @@ func TestExternalAuthorizationServerAtStart(t *testing.T) {
 		})
 	}
 }
+
+// The file in docs/identity-provider.md is valid as it stands there.
+func TestIdentityProviderPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/identity-provider.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "```yaml\n")
+	text, _, _ = strings.Cut(text, "```")
+	if c, err := load(t, text); err != nil || c.AuthorizationServer == nil {
+		t.Error(err)
+	}
+}
