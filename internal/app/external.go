@@ -67,6 +67,11 @@ func (c *Config) validateExternal(report reporter) {
 		report("documents", "is for our own authorization server; configure at %s which agents may come, and remove it", shown(x.Issuer))
 	}
 	for i, a := range c.APIs {
+		// Both kinds of tokens come from one server here, so nothing but the
+		// audience keeps one from doing for the other.
+		if slices.ContainsFunc(c.APIs, func(other API) bool { return sameResource(a.Audience, c.URLs.Gateway+other.MCPPath) }) {
+			report(fmt.Sprintf("apis[%d].audience", i), "%q is an MCP endpoint of this gateway; the API could use its tokens there", a.Audience)
+		}
 		if len(a.Claims) > 0 {
 			report(fmt.Sprintf("apis[%d].claims", i), "is for tokens made here; configure at %s what its tokens carry, and remove it", shown(x.Issuer))
 		}
@@ -74,6 +79,15 @@ func (c *Config) validateExternal(report reporter) {
 			report(fmt.Sprintf("apis[%d].signing_algorithm", i), "is for tokens made here; configure at %s how its tokens are signed, and remove it", shown(x.Issuer))
 		}
 	}
+}
+
+func sameResource(a, b string) bool {
+	a, err := oauth.CanonicalResource(a)
+	if err != nil {
+		return false
+	}
+	b, err = oauth.CanonicalResource(b)
+	return err == nil && a == b
 }
 
 // externalGateway is the gateway role before an authorization server that is

@@ -49,6 +49,8 @@ func TestValidateExternalAuthorizationServer(t *testing.T) {
 		"signature of ours":         {"name: books", "name: books, signing_algorithm: RS256", "apis[0].signing_algorithm"},
 		"documents of ours":         {"data: data", "data: data\ndocuments: {accept: none}", "documents: is for our own authorization server"},
 		"its issuer as an audience": {"name: books", "name: books, audience: https://idp.example.com/tenant", "apis[0].audience"},
+		"an endpoint as audience":   {"name: books", "name: books, audience: https://mcp.example.com/books", "apis[0].audience: \"https://mcp.example.com/books\" is an MCP endpoint of this gateway"},
+		"the root as audience":      {"name: books", "name: books, mcp_path: /, audience: https://mcp.example.com/", "apis[0].audience"},
 		"unknown key":               {"client_id:", "clientid:", "is no key of authorization_server"},
 	} {
 		t.Run(name, func(t *testing.T) {

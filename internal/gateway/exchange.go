@@ -134,7 +134,7 @@ func (x *exchanger) exchange(ctx context.Context, subject, audience string, scop
 	if err := json.Unmarshal(body, &t); err != nil {
 		return exchanged{}, fmt.Errorf("exchange a token for %s: %w", audience, err)
 	}
-	if t.AccessToken == "" || t.AccessToken == subject || t.ExpiresIn <= 0 || x.external != nil && !acceptable(t, scopes) {
+	if t.AccessToken == "" || t.AccessToken == subject || t.ExpiresIn <= 0 || x.external != nil && !acceptable(t, audience, scopes) {
 		return exchanged{}, fmt.Errorf("exchange a token for %s: %w", audience, errUnusable)
 	}
 	return exchanged{t.AccessToken, now.Add(time.Duration(t.ExpiresIn)*time.Second - exchangeMargin), t.Feed}, nil
@@ -142,7 +142,7 @@ func (x *exchanger) exchange(ctx context.Context, subject, audience string, scop
 
 // errUnusable: what came back is no token of its own with an end, or another
 // than was asked for.
-var errUnusable = errors.New("the authorization server sent no usable token: a bearer token with expires_in and no other scopes than these")
+var errUnusable = errors.New("the authorization server sent no usable token: a bearer token with expires_in, for this audience alone and no other scopes than asked for")
 
 // readExchangeRefusal tells a refusal of this exchange (RFC 6749 §5.2) from a
 // server that cannot answer.

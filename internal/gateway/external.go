@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"gatehouse/internal/jose"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/resource"
 )
@@ -51,8 +52,12 @@ func (x *exchanger) forExternal(subject, audience string, scopes []string) url.V
 
 // acceptable reports whether an external server gave what it was asked for. One
 // that passes over what it does not know may give more than the call needs
-// (RFC 6749 §3.3), or a token that this gateway cannot use.
-func acceptable(t oauth.TokenResponse, asked []string) bool {
+// (RFC 6749 §3.3), a token that this gateway cannot use, or one that is good
+// elsewhere too, where the API could use it: at this very gateway, for one.
+func acceptable(t oauth.TokenResponse, audience string, asked []string) bool {
+	if to, isJWT := jose.UnverifiedAudience(t.AccessToken); isJWT && !slices.Equal(to, []string{audience}) {
+		return false
+	}
 	given, err := oauth.ParseScope(t.Scope)
 	if err != nil && t.Scope != "" || !strings.EqualFold(t.TokenType, "Bearer") {
 		return false

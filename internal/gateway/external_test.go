@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -122,6 +123,9 @@ func TestExternalClientCredentials(t *testing.T) {
 // the client's own token is never it.
 func TestExternalTokensThatAreNotUsed(t *testing.T) {
 	for name, change := range map[string]map[string]any{
+		"for this gateway":       {"access_token": unsigned(`{"aud":"` + mcpURL + `/users"}`)},
+		"for others too":         {"access_token": unsigned(`{"aud":["` + apiURL + `","account"]}`)},
+		"for nobody":             {"access_token": unsigned(`{}`)},
 		"more scopes":            {"scope": "users:read users:write"},
 		"unreadable scopes":      {"scope": "users:read \"all\""},
 		"bound to a key":         {"token_type": "DPoP"},
@@ -137,10 +141,20 @@ func TestExternalTokensThatAreNotUsed(t *testing.T) {
 			}
 		}
 	}
-	w := external(t, &outsider{token: map[string]any{"scope": "users:read"}}, true)
-	if r := w.callTool("alice.r", "fetch-user", map[string]any{"id": "7"}); r.IsError {
-		t.Errorf("the scopes that were asked for: %s", r.text())
+	for name, change := range map[string]map[string]any{
+		"the scopes that were asked for": {"scope": "users:read"},
+		"for the API":                    {"access_token": unsigned(`{"aud":"` + apiURL + `"}`)},
+	} {
+		w := external(t, &outsider{token: change}, true)
+		if r := w.callTool("alice.r", "fetch-user", map[string]any{"id": "7"}); r.IsError {
+			t.Errorf("%s: %s", name, r.text())
+		}
 	}
+}
+
+// unsigned is a JWT whose signature is the API's to check.
+func unsigned(claims string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256"}`)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".AAAA"
 }
 
 // The metadata of the resource names the external issuer; a server that is away
