@@ -71,6 +71,7 @@ func (c *demoCommand) Run(ctx context.Context, o output) (err error) {
 		closeAll()
 		return errors.Join(err, a.Close())
 	}
+	fmt.Fprint(o.Err, config.PlainHTTPWarning())
 	c.announce(ctx, o.Out, &config)
 	return a.Run(ctx, listeners...)
 }

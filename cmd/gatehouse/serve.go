@@ -27,6 +27,7 @@ func (c *serveCommand) Run(ctx context.Context, o output) error {
 	if err != nil {
 		return err
 	}
+	fmt.Fprint(o.Err, config.PlainHTTPWarning())
 	log := slog.New(slog.NewJSONHandler(o.Err, nil))
 	a, err := app.New(ctx, config, app.Options{Log: log, Version: shortVersion()})
 	if err != nil {
@@ -37,7 +38,7 @@ func (c *serveCommand) Run(ctx context.Context, o output) error {
 		_ = a.Close() // the first error is the one to tell
 		return err
 	}
-	fmt.Fprintf(o.Out, "gatehouse serves %s and %s on %s\n", config.URLs.AuthServer, config.URLs.Gateway, l.Addr())
+	fmt.Fprintf(o.Out, "gatehouse serves %s and %s on %s\n", config.Issuer(), config.URLs.Gateway, l.Addr())
 	return a.Run(ctx, l)
 }
 

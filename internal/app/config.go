@@ -20,6 +20,9 @@ type Config struct {
 	// URLs are where people and programs reach each role. A role without a URL
 	// is not played by this process.
 	URLs URLs `yaml:"urls"`
+	// AuthorizationServer is an identity provider that people sign in to instead
+	// of urls.authserver. See identity-provider.md.
+	AuthorizationServer *AuthorizationServer `yaml:"authorization_server"`
 	// Listen is the address that all roles share, host:port. Default
 	// 127.0.0.1:8080.
 	Listen string `yaml:"listen"`
@@ -38,6 +41,10 @@ type Config struct {
 	// metadata, token and registration endpoints, e.g.
 	// https://inspector.example.com. Programs that are no browsers need none.
 	AllowedOrigins []string `yaml:"allowed_origins"`
+	// DevelopmentHTTP are the hosts, by exact name, where plain http is let pass
+	// as on localhost, for development on a network of one's own: URLs here,
+	// redirects of agents. It cannot stand beside anything on https.
+	DevelopmentHTTP []string `yaml:"development_http"`
 	// Documents say how client ID metadata documents are fetched: an agent
 	// without registration names the https address of one that describes it.
 	Documents Documents `yaml:"documents"`
@@ -49,14 +56,39 @@ type Config struct {
 }
 
 // URLs are the base URLs of the roles, without trailing slash: https, or http
-// on localhost names.
+// on localhost names and hosts in development_http.
 type URLs struct {
-	// AuthServer is the issuer: sign-in, consent, tokens. Required.
+	// AuthServer is the issuer: sign-in, consent, tokens. Required, unless there
+	// is an authorization_server.
 	AuthServer string `yaml:"authserver"`
 	// Gateway is the MCP server. Each API's endpoint is its mcp_path below it. Required.
 	Gateway string `yaml:"gateway"`
 	// API is the sample customer API; leave it out to protect only your own.
 	API string `yaml:"api"`
+}
+
+// AuthorizationServer is one that is not Gatehouse's, and what this gateway is
+// to it.
+type AuthorizationServer struct {
+	// Issuer is its issuer identifier, exactly as its metadata has it. Required.
+	Issuer string `yaml:"issuer"`
+	// ClientID is what it knows this gateway as. Required.
+	ClientID string `yaml:"client_id"`
+	// Key is the private key by which the gateway authenticates
+	// (private_key_jwt), file:PATH of a JWK. Default: gateway.jwk in the data
+	// folder, made at the first start; gateway.jwks.json beside it is what to
+	// register there.
+	Key string `yaml:"key"`
+	// ClientSecret is for servers that take no keys: a reference to the secret.
+	ClientSecret string `yaml:"client_secret"`
+	// AccessTokens say how those of agents are checked: introspection (the
+	// default), so that a revoked one is refused within a second, or jwt, which
+	// believes what the server signed until it expires.
+	AccessTokens string `yaml:"access_tokens"`
+	// APITokens say how the gateway gets tokens for APIs: exchange of the
+	// agent's token, or client_credentials of its own, with which APIs do not
+	// learn whose call it is. Required.
+	APITokens string `yaml:"api_tokens"`
 }
 
 // TLS names the listener's certificate chain and key, PEM files.
@@ -175,7 +207,7 @@ func strict(err error) error {
 	var lines []string
 	for _, text := range mismatch.Errors {
 		if m := unknownKey.FindStringSubmatch(text); m != nil {
-			where := map[string]string{"URLs": " of urls", "TLS": " of tls", "Documents": " of documents", "API": " of an API", "Scope": " of a scope"}[m[3]]
+			where := map[string]string{"URLs": " of urls", "TLS": " of tls", "AuthorizationServer": " of authorization_server", "Documents": " of documents", "API": " of an API", "Scope": " of a scope"}[m[3]]
 			text = fmt.Sprintf("%s: %s is no key%s; docs/configuration.md has those there are", m[1], m[2], where)
 		} else if m := otherForm.FindStringSubmatch(text); m != nil {
 			form := "keys with values"
@@ -201,6 +233,9 @@ func (c *Config) defaults() {
 	if c.Documents.Accept == "" {
 		c.Documents.Accept = "all"
 	}
+	if x := c.AuthorizationServer; x != nil && x.AccessTokens == "" {
+		x.AccessTokens = "introspection"
+	}
 	for i := range c.APIs {
 		a := &c.APIs[i]
 		if a.MCPPath == "" {
@@ -223,19 +258,28 @@ func (c *Config) Path(p string) string {
 	return filepath.Join(c.dir, p)
 }
 
-// store resolves the database reference. Its value is never logged.
-func (c *Config) store() (string, error) {
-	value := c.Store
+// resolve returns what a reference env:NAME or file:PATH leads to, and any other
+// value as it is.
+func (c *Config) resolve(value string) (string, error) {
 	if name, ok := strings.CutPrefix(value, "env:"); ok {
 		if value = os.Getenv(name); value == "" {
-			return "", fmt.Errorf("store: environment variable %s is not set", name)
+			return "", fmt.Errorf("environment variable %s is not set", name)
 		}
 	} else if path, ok := strings.CutPrefix(value, "file:"); ok {
 		data, err := os.ReadFile(c.Path(path))
 		if err != nil {
-			return "", fmt.Errorf("store: %w", err)
+			return "", err
 		}
 		value = strings.TrimSpace(string(data))
+	}
+	return value, nil
+}
+
+// store resolves the database reference. Its value is never logged.
+func (c *Config) store() (string, error) {
+	value, err := c.resolve(c.Store)
+	if err != nil {
+		return "", fmt.Errorf("store: %w", err)
 	}
 	if path, ok := strings.CutPrefix(value, "sqlite:"); ok {
 		return "sqlite:" + c.Path(path), nil

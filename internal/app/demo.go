@@ -18,6 +18,7 @@ import (
 
 	"gatehouse/internal/account"
 	"gatehouse/internal/authserver"
+	"gatehouse/internal/client"
 	"gatehouse/internal/page"
 	"gatehouse/internal/sampleapi"
 	"gatehouse/internal/secret"
@@ -38,10 +39,9 @@ type DemoOptions struct {
 
 // demoSettings are what no configuration file can turn on.
 type demoSettings struct {
-	home      string // base URL of the start page
-	plainHTTP []string
-	data      string
-	tls       *developmentTLS // nil: plain http
+	home string // base URL of the start page
+	data string
+	tls  *developmentTLS // nil: plain http
 }
 
 // TLSCertificate is what the demo's listeners present; nil on plain http.
@@ -105,8 +105,8 @@ func Demo(o DemoOptions) (Config, error) {
 		demo: &demoSettings{home: at(domain), data: o.Data},
 	}
 	names := []string{domain, "login." + domain, "mcp." + domain, "api." + domain}
-	if o.Domain != "" && !o.TLS {
-		c.demo.plainHTTP = names
+	if !o.TLS && !client.IsLoopback(c.demo.home) {
+		c.DevelopmentHTTP = names
 	}
 	if o.TLS {
 		if c.demo.tls, err = newDevelopmentTLS(o.Data, domain, names); err != nil {

@@ -141,29 +141,36 @@ func RotateKey(ctx context.Context, cfg Config, algorithm string, compromised bo
 	return KeyLine{record.KeyID, record.Algorithm, record.CreatedAt, record.SignsFrom, 0}, err
 }
 
+// readKey reads a private key that must be readable by this user alone. The
+// error is fs.ErrNotExist if there is none.
+func readKey(path string) (jose.Key, error) {
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+		return jose.Key{}, fmt.Errorf("the gateway's key %s can be read by others (mode %o); chmod 600 it, or replace it if somebody may have", path, info.Mode().Perm())
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return jose.Key{}, fmt.Errorf("read the gateway's key: %w", err)
+	}
+	key, err := jose.ParsePrivate(data)
+	if err != nil {
+		return jose.Key{}, fmt.Errorf("read the gateway's key %s: %w; remove or replace the file", path, err)
+	}
+	return key, nil
+}
+
 // gatewayKey returns the gateway's own key, created on first start in the data
 // folder, readable by this user alone.
 func (a *App) gatewayKey() (jose.Key, error) {
 	path := filepath.Join(a.config.Path(a.config.Data), "gateway.jwk")
-	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
-		return jose.Key{}, fmt.Errorf("the gateway's key %s can be read by others (mode %o); chmod 600 it, or remove it to make a new one if somebody may have", path, info.Mode().Perm())
+	key, err := readKey(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
 	}
-	data, err := os.ReadFile(path)
-	switch {
-	case err == nil:
-		key, err := jose.ParsePrivate(data)
-		if err != nil {
-			return jose.Key{}, fmt.Errorf("read the gateway's key %s: %w; remove the file to make a new one", path, err)
-		}
-		return key, nil
-	case !errors.Is(err, fs.ErrNotExist):
-		return jose.Key{}, fmt.Errorf("read the gateway's key: %w", err)
-	}
-	key, err := jose.Generate("ES256")
-	if err != nil {
+	if key, err = jose.Generate("ES256"); err != nil {
 		return jose.Key{}, err
 	}
-	if data, err = key.MarshalPrivate(); err != nil {
+	data, err := key.MarshalPrivate()
+	if err != nil {
 		return jose.Key{}, err
 	}
 	// O_EXCL: of two processes that start at once one fails instead of both

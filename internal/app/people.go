@@ -62,7 +62,7 @@ func AddClient(ctx context.Context, cfg Config, n NewClient) (id, value string, 
 		}
 	}
 	for _, uri := range n.RedirectURIs {
-		if err := client.CheckRedirect(uri, nil); err != nil {
+		if err := client.CheckRedirect(uri, cfg.DevelopmentHTTP); err != nil {
 			return "", "", fmt.Errorf("redirect URI %s: %w", uri, err)
 		}
 		if client.IsLoopback(uri) {

@@ -33,13 +33,17 @@ func (a *App) roles(ctx context.Context) (map[string]http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	gateway := a.gateway
+	if a.config.AuthorizationServer != nil {
+		gateway = a.externalGateway
+	}
 	hosts := map[string]http.Handler{}
 	for _, role := range []struct {
 		name, url string
 		build     func(context.Context, []*catalog.API) (http.Handler, error)
 	}{
 		{"authserver", a.config.URLs.AuthServer, a.authServer},
-		{"gateway", a.config.URLs.Gateway, a.gateway},
+		{"gateway", a.config.URLs.Gateway, gateway},
 		{"api", a.config.URLs.API, a.sampleAPI},
 	} {
 		if role.url == "" {
@@ -150,10 +154,10 @@ func (a *App) authServer(ctx context.Context, apis []*catalog.API) (http.Handler
 			Method: account.Method(a.config.SignIn), Accounts: a.store, Passwords: &secret.Passwords{},
 		},
 		Keys: &authserver.Keyring{Load: a.loadSigningKeys}, AllowedOrigins: a.config.AllowedOrigins,
-		Egress: fetcher, PollKey: []byte(pollKey),
+		Egress: fetcher, PollKey: []byte(pollKey), PlainHTTP: a.config.DevelopmentHTTP,
 	}
 	if d := a.config.demo; d != nil {
-		s.Demo, s.People, s.PlainHTTP = true, d.people(), d.plainHTTP
+		s.Demo, s.People = true, d.people()
 		s.Authenticator.NewClaims = map[string]string{"region": "USA"}
 	}
 	return s.Handler()
@@ -205,9 +209,11 @@ func (a *App) sampleAPI(ctx context.Context, _ []*catalog.API) (http.Handler, er
 			audience = api.Audience
 		}
 	}
-	issuer := a.config.URLs.AuthServer
-	s := &sampleapi.Server{DB: db, Verifier: &resource.Verifier{
-		Issuer: issuer, Audience: audience, Keys: &jose.RemoteKeySet{URL: issuer + "/jwks.json", Client: a.peers()},
-	}}
+	issuer := a.config.Issuer()
+	keys := &jose.RemoteKeySet{URL: issuer + "/jwks.json", Client: a.peers()}
+	if a.config.AuthorizationServer != nil {
+		keys = (&resource.Discovery{Issuer: issuer, Client: a.peers()}).Keys()
+	}
+	s := &sampleapi.Server{DB: db, Verifier: &resource.Verifier{Issuer: issuer, Audience: audience, Keys: keys}}
 	return s.Handler(), nil
 }

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 
-	"gatehouse/internal/client"
 	"gatehouse/internal/jose"
 	"gatehouse/internal/oauth"
 )
@@ -25,6 +24,8 @@ func (c *Config) Validate() error {
 		problems = append(problems, fmt.Errorf("  %s: %s", path, fmt.Sprintf(format, args...)))
 	}
 	c.validateURLs(report)
+	c.validateDevelopmentHTTP(report)
+	c.validateExternal(report)
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		report("listen", "%q is no host:port such as 127.0.0.1:8080", c.Listen)
 	}
@@ -46,6 +47,8 @@ func (c *Config) Validate() error {
 		u, err := url.Parse(origin)
 		if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != origin {
 			report(fmt.Sprintf("allowed_origins[%d]", i), "%q is no origin such as https://app.example.com", origin)
+		} else if u.Scheme == "http" {
+			c.validateScheme(report, fmt.Sprintf("allowed_origins[%d]", i), u)
 		}
 	}
 	c.Documents.validate(report)
@@ -84,7 +87,7 @@ func (c *Config) validateURLs(report reporter) {
 		path, url string
 		required  bool
 	}{
-		{"urls.authserver", c.URLs.AuthServer, true}, {"urls.gateway", c.URLs.Gateway, true}, {"urls.api", c.URLs.API, false},
+		{"urls.authserver", c.URLs.AuthServer, c.AuthorizationServer == nil}, {"urls.gateway", c.URLs.Gateway, true}, {"urls.api", c.URLs.API, false},
 	} {
 		if role.url == "" {
 			if role.required {
@@ -114,16 +117,6 @@ func (c *Config) validateURLs(report reporter) {
 	}
 }
 
-// validateScheme enforces R-AS-19: https, or http on this computer.
-func (c *Config) validateScheme(report reporter, path string, u *url.URL) {
-	switch {
-	case u.Scheme == "https":
-	case u.Scheme == "http" && (client.IsLoopback(u.String()) || c.demo != nil):
-	default:
-		report(path, "%q must be https; http is for localhost names only", u.String())
-	}
-}
-
 func (c *Config) validateAPIs(report reporter) {
 	if len(c.APIs) == 0 {
 		report("apis", "is empty; name the API to protect")
@@ -149,16 +142,15 @@ func (c *Config) validateAPIs(report reporter) {
 		}
 		if u, err := url.Parse(a.URL); err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || !slices.Contains([]string{"http", "https"}, u.Scheme) {
 			report(at("url"), "%s is no base URL such as https://orders.internal", shown(a.URL))
-		}
-		if strings.HasPrefix(a.URL, "http://") && !client.IsLoopback(a.URL) && c.demo == nil {
-			report(at("url"), "%s must be https, since access tokens go there; http is for this computer only", shown(a.URL))
+		} else {
+			c.validateScheme(report, at("url"), u) // access tokens go there
 		}
 		switch {
 		case a.Audience == "":
 			report(at("audience"), "is missing")
 		case audiences[a.Audience]:
 			report(at("audience"), "%q is another API's too; a token for one would open the other", a.Audience)
-		case a.Audience == c.URLs.AuthServer || a.Audience == c.URLs.Gateway:
+		case a.Audience == c.Issuer() || a.Audience == c.URLs.Gateway:
 			report(at("audience"), "%q is a role of this installation, not an API", a.Audience)
 		}
 		audiences[a.Audience] = true

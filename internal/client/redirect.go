@@ -15,7 +15,7 @@ const maxURI = 2048
 
 // CheckRedirect says why uri cannot be registered as a redirect URI, or nil.
 // Allowed are https anywhere and plain http on this computer (R-AS-17), on
-// hosts in plainHTTP also (the demo's and development_http, security.md 17).
+// hosts in plainHTTP also (development_http, security.md 17).
 // Refused: fragments, userinfo, and anything whose parsed form differs from
 // what was written, so that what is compared later is what was meant.
 func CheckRedirect(uri string, plainHTTP []string) error {

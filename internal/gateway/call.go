@@ -111,8 +111,11 @@ func (e *endpoint) lacksScope(ctx context.Context, entry audit.Entry, tool *cata
 // exchange that it will refuse: so the next consent can offer it, to clients
 // that repeat what they once asked for as to others (security.md 3). It is told
 // once a minute for each grant and tool; whether it hears does not matter to
-// this call.
+// this call. Only ours listens for it: another might even give what is asked.
 func (e *endpoint) tellMissing(ctx context.Context, c caller, tool *catalog.Tool) {
+	if e.exchanger.external != nil {
+		return
+	}
 	if ok, _ := e.missing.Allow(c.limitKey() + " " + tool.Name); !ok {
 		return
 	}

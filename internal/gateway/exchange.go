@@ -49,6 +49,7 @@ type exchanger struct {
 	server   *resource.AuthorizationServer
 	endpoint string
 	feed     *resource.Feed // nil: there is none
+	external *External      // nil: the server is ours
 
 	flights singleflight.Group
 	mu      sync.Mutex
@@ -63,9 +64,12 @@ type exchanged struct {
 	feed    *oauth.FeedPosition // at which it was made
 }
 
-// exchangeKey names what a token is exchanged for. The subject token itself is
-// not kept.
-func exchangeKey(subject, audience string, scopes []string) string {
+// key names what a token is exchanged for. The subject token itself is not
+// kept; one that is got without it serves everybody.
+func (x *exchanger) key(subject, audience string, scopes []string) string {
+	if x.external != nil && x.external.OwnCredentials {
+		subject = ""
+	}
 	hash := sha256.Sum256([]byte(subject))
 	return string(hash[:]) + audience + " " + oauth.FormatScope(scopes)
 }
@@ -75,7 +79,7 @@ func exchangeKey(subject, audience string, scopes []string) string {
 //
 // The error is an *exchangeRefusal if the authorization server said no.
 func (x *exchanger) token(ctx context.Context, c caller, audience string, scopes []string) (token string, kept bool, err error) {
-	key, holder := exchangeKey(c.token, audience, scopes), resource.HolderOf(c.Introspection)
+	key, holder := x.key(c.token, audience, scopes), resource.HolderOf(c.Introspection)
 	if token, ok := x.get(key, holder); ok {
 		return token, true, nil
 	}
@@ -111,8 +115,15 @@ func (x *exchanger) exchange(ctx context.Context, subject, audience string, scop
 		"audience":             {audience},
 		"scope":                {oauth.FormatScope(scopes)},
 	}
+	if x.external != nil {
+		form = x.forExternal(subject, audience, scopes)
+	}
+	endpoint, err := x.server.Endpoint(ctx, x.endpoint, func(m oauth.ServerMetadata) string { return m.TokenEndpoint })
+	if err != nil {
+		return exchanged{}, fmt.Errorf("exchange a token for %s: %w", audience, err)
+	}
 	now := time.Now()
-	status, body, err := x.server.Post(ctx, x.endpoint, form, exchangeTimeout)
+	status, body, err := x.server.Post(ctx, endpoint, form, exchangeTimeout)
 	if err != nil {
 		return exchanged{}, fmt.Errorf("exchange a token for %s: %w", audience, err)
 	}
@@ -123,14 +134,15 @@ func (x *exchanger) exchange(ctx context.Context, subject, audience string, scop
 	if err := json.Unmarshal(body, &t); err != nil {
 		return exchanged{}, fmt.Errorf("exchange a token for %s: %w", audience, err)
 	}
-	if t.AccessToken == "" || t.AccessToken == subject || t.ExpiresIn <= 0 {
+	if t.AccessToken == "" || t.AccessToken == subject || t.ExpiresIn <= 0 || x.external != nil && !acceptable(t, audience, scopes) {
 		return exchanged{}, fmt.Errorf("exchange a token for %s: %w", audience, errUnusable)
 	}
 	return exchanged{t.AccessToken, now.Add(time.Duration(t.ExpiresIn)*time.Second - exchangeMargin), t.Feed}, nil
 }
 
-// errUnusable: what came back is no token of its own with an end.
-var errUnusable = errors.New("the authorization server sent no usable token")
+// errUnusable: what came back is no token of its own with an end, or another
+// than was asked for.
+var errUnusable = errors.New("the authorization server sent no usable token: a bearer token with expires_in, for this audience alone and no other scopes than asked for")
 
 // readExchangeRefusal tells a refusal of this exchange (RFC 6749 §5.2) from a
 // server that cannot answer.
@@ -169,7 +181,7 @@ func (x *exchanger) put(key string, e exchanged) {
 
 // forget drops a token that its API did not accept.
 func (x *exchanger) forget(subject, audience string, scopes []string) {
-	key := exchangeKey(subject, audience, scopes)
+	key := x.key(subject, audience, scopes)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	delete(x.young, key)

@@ -45,6 +45,7 @@ type Server struct {
 	Signer                *jose.Signer   // its key there
 	Client                *http.Client   // for configured peers: the authorization server and the APIs
 	Feed                  *resource.Feed // of the authorization server's revocations, which its owner runs; nil: tokens are asked about every second
+	External              *External      // in place of ours: TokenEndpoint, IntrospectionEndpoint, ClientID, Signer and Feed are then unused
 	Audit                 audit.Store
 	AuditKey              []byte        // of the hash that stands for arguments in the audit log, at least 32 bytes
 	AllowedOrigins        []string      // of browser clients, as in httpserver.CORS
@@ -55,7 +56,7 @@ type Server struct {
 // shared is what all endpoints of a gateway use.
 type shared struct {
 	pages        *page.Set
-	introspector *resource.Introspector
+	introspector tokens
 	exchanger    *exchanger
 	upstream     *http.Client
 	calls        *httpserver.Limiter
@@ -104,10 +105,17 @@ func (s *Server) shared() (*shared, error) {
 	if rate <= 0 {
 		rate = defaultCallRate
 	}
+	if s.External != nil {
+		as = s.External.Server
+	}
+	var introspector tokens = &resource.Introspector{Server: as, Endpoint: s.IntrospectionEndpoint, Feed: s.Feed}
+	if s.External != nil && s.External.JWT != nil {
+		introspector = s.External.JWT
+	}
 	return &shared{
 		pages:        set,
-		introspector: &resource.Introspector{Server: as, Endpoint: s.IntrospectionEndpoint, Feed: s.Feed},
-		exchanger:    &exchanger{server: as, endpoint: s.TokenEndpoint, feed: s.Feed},
+		introspector: introspector,
+		exchanger:    &exchanger{server: as, endpoint: s.TokenEndpoint, feed: s.Feed, external: s.External},
 		upstream:     withoutRedirects(s.Client),
 		calls:        &httpserver.Limiter{Every: time.Second / time.Duration(rate), Burst: callBurst * rate, MaxKeys: maxCallers},
 		missing:      &httpserver.Limiter{Every: time.Minute, Burst: 1, MaxKeys: maxCallers},

@@ -2,6 +2,7 @@ package jose
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -89,4 +90,26 @@ func UnverifiedSubject(token string) string {
 	}
 	subject, _ := claims["sub"].(string)
 	return subject
+}
+
+// UnverifiedAudience returns the aud of a token, and whether it is a JWT that can
+// be read at all. It verifies nothing: it serves a client that got the token from
+// its issuer and wants to know where it would be good.
+func UnverifiedAudience(token string) (audience []string, isJWT bool) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil, false
+	}
+	if _, err := decodeObject(parts[0]); err != nil {
+		return nil, false
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return nil, false
+	}
+	c, err := parseClaims(payload)
+	if err != nil {
+		return nil, true
+	}
+	return c.Audience, true
 }

@@ -33,6 +33,9 @@ var ErrKeysUnavailable = errors.New("keys of the issuer are unavailable")
 type RemoteKeySet struct {
 	URL    string
 	Client *http.Client // must follow no redirects
+	// Locate, if set, is asked for the URL instead, before each fetch. It bounds
+	// by itself what its own failures cost.
+	Locate func(context.Context) (string, error)
 
 	flight singleflight.Group
 
@@ -101,8 +104,19 @@ func (r *RemoteKeySet) usable(now time.Time) (*KeySet, error) {
 }
 
 func (r *RemoteKeySet) refresh(ctx context.Context) {
-	asked := time.Now()
-	set, err := r.fetch(ctx)
+	ctx, cancel := context.WithTimeout(ctx, keySetTimeout)
+	defer cancel()
+	asked, from := time.Now(), r.URL
+	if r.Locate != nil {
+		var err error
+		if from, err = r.Locate(ctx); err != nil {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.failure = fmt.Errorf("find the key set: %w", err)
+			return // nobody was asked for keys, so the next token may try
+		}
+	}
+	set, err := r.fetch(ctx, from)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.tried, r.failure = asked, err
@@ -111,30 +125,28 @@ func (r *RemoteKeySet) refresh(ctx context.Context) {
 	}
 }
 
-func (r *RemoteKeySet) fetch(ctx context.Context) (*KeySet, error) {
-	ctx, cancel := context.WithTimeout(ctx, keySetTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.URL, nil)
+func (r *RemoteKeySet) fetch(ctx context.Context, from string) (*KeySet, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
-		return nil, fmt.Errorf("fetch key set %s: %w", r.URL, err)
+		return nil, fmt.Errorf("fetch key set %s: %w", from, err)
 	}
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
 	resp, err := r.Client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("fetch key set %s: %w", r.URL, err)
+		return nil, fmt.Errorf("fetch key set %s: %w", from, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("fetch key set %s: status %d", r.URL, resp.StatusCode)
+		return nil, fmt.Errorf("fetch key set %s: status %d", from, resp.StatusCode)
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxKeySet+1))
 	if err != nil {
-		return nil, fmt.Errorf("fetch key set %s: %w", r.URL, err)
+		return nil, fmt.Errorf("fetch key set %s: %w", from, err)
 	}
 	// An empty set is an answer: the issuer withdrew its keys.
 	set, err := parseKeySet(data)
 	if err != nil {
-		return nil, fmt.Errorf("fetch key set %s: %w", r.URL, err)
+		return nil, fmt.Errorf("fetch key set %s: %w", from, err)
 	}
 	return set, nil
 }

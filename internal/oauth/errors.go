@@ -36,6 +36,7 @@ const (
 	RequestNotSupported     Code = "request_not_supported"
 	RequestURINotSupported  Code = "request_uri_not_supported"
 	InvalidToken            Code = "invalid_token"
+	UnsupportedTokenType    Code = "unsupported_token_type" // RFC 7009 §2.2.1
 	InsufficientScope       Code = "insufficient_scope"
 	InvalidRedirectURI      Code = "invalid_redirect_uri"
 	InvalidClientMetadata   Code = "invalid_client_metadata"

@@ -1,7 +1,8 @@
 // Package resource is the protected-resource side of OAuth: it reads bearer
 // tokens from requests, finds out what they are worth (by introspection, or by
 // verifying a JWT access token), challenges requests that lack one, and
-// publishes the resource's metadata.
+// publishes the resource's metadata. An authorization server that is not
+// Gatehouse's it finds by that server's metadata, and believes less.
 //
 // It knows who is asking and with which scopes, not what they may do: which
 // scopes a call needs is its user's business.

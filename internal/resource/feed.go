@@ -193,7 +193,7 @@ func (f *Feed) ask(ctx context.Context, at oauth.FeedPosition) (status int, body
 		form.Set("after", strconv.FormatInt(at.Number, 10))
 	}
 	if f.token != "" {
-		status, body, err = f.Server.send(ctx, f.Endpoint, form, f.token, pollTimeout)
+		status, body, err = f.Server.send(ctx, f.Endpoint, form, "Bearer "+f.token, pollTimeout)
 		if err != nil || status != http.StatusUnauthorized {
 			return status, body, err
 		}

@@ -48,7 +48,7 @@ type key [sha256.Size]byte
 // tokens pushes no good one out.
 type Introspector struct {
 	Server   *AuthorizationServer
-	Endpoint string // introspection endpoint
+	Endpoint string // introspection endpoint; a foreign Server's is in its metadata
 	Feed     *Feed  // of the same server; its owner runs it
 
 	mu      sync.Mutex
@@ -201,16 +201,28 @@ func (i *Introspector) land(k key, f *flight) {
 // answer, not an error (RFC 7662 §2.2).
 func (i *Introspector) fetch(ctx context.Context, token string) (oauth.Introspection, error) {
 	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}
-	status, body, err := i.Server.Post(ctx, i.Endpoint, form, askTimeout)
+	endpoint, err := i.Server.Endpoint(ctx, i.Endpoint, func(m oauth.ServerMetadata) string { return m.IntrospectionEndpoint })
 	if err != nil {
 		return oauth.Introspection{}, err
 	}
+	status, body, err := i.Server.Post(ctx, endpoint, form, askTimeout)
+	if err != nil {
+		return oauth.Introspection{}, err
+	}
+	if i.Server.Discovery != nil && notIntrospected(status, body) {
+		return oauth.Introspection{}, nil
+	}
 	if status != http.StatusOK {
-		return oauth.Introspection{}, fmt.Errorf("ask %s: it answered %d; does it know client %s and its key?", i.Endpoint, status, i.Server.ClientID)
+		return oauth.Introspection{}, fmt.Errorf("ask %s: it answered %d; does it know client %s and its key?", endpoint, status, i.Server.ClientID)
 	}
 	var t oauth.Introspection
-	if err := json.Unmarshal(body, &t); err != nil {
-		return oauth.Introspection{}, fmt.Errorf("read the answer of %s: %w", i.Endpoint, err)
+	if i.Server.Discovery != nil {
+		t, err = readForeign(body, i.Server.Issuer)
+	} else {
+		err = json.Unmarshal(body, &t)
+	}
+	if err != nil {
+		return oauth.Introspection{}, fmt.Errorf("read the answer of %s: %w", endpoint, err)
 	}
 	if !t.Active || (t.Iss != "" && t.Iss != i.Server.Issuer) {
 		return oauth.Introspection{}, nil

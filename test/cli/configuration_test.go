@@ -22,8 +22,14 @@ var update = flag.Bool("update", false, "write docs/configuration.md anew")
 const (
 	configurationPage   = "../../docs/configuration.md"
 	configurationSource = "../../internal/app/config.go"
-	configurationSample = "testdata/every-key.yaml"
 )
+
+// Some keys exclude each other, so several examples together have them all.
+var configurationSamples = []struct{ file, title string }{
+	{"testdata/every-key.yaml", "A file with every key but those below"},
+	{"testdata/external.yaml", "An identity provider instead of our own authorization server; client_secret in place of key where it takes no keys"},
+	{"testdata/development.yaml", "Development on a network without certificates"},
+}
 
 // docs/configuration.md says what the structs of internal/app/config.go say.
 func TestConfigurationPageIsCurrent(t *testing.T) {
@@ -42,31 +48,38 @@ func TestConfigurationPageIsCurrent(t *testing.T) {
 	}
 }
 
-// The example of that page is valid and leaves nothing out.
-func TestConfigurationExampleHasEveryKey(t *testing.T) {
-	dir := t.TempDir()
-	for from, to := range map[string]string{configurationSample: "gatehouse.yaml", "testdata/books.yaml": "books.yaml"} {
-		data, err := os.ReadFile(from)
+// The examples of that page are valid and leave nothing out.
+func TestConfigurationExamplesHaveEveryKey(t *testing.T) {
+	set := map[string]bool{}
+	for _, sample := range configurationSamples {
+		dir := t.TempDir()
+		for from, to := range map[string]string{sample.file: "gatehouse.yaml", "testdata/books.yaml": "books.yaml"} {
+			data, err := os.ReadFile(from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, to), data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		config, err := app.Load(filepath.Join(dir, "gatehouse.yaml"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, to), data, 0o600); err != nil {
-			t.Fatal(err)
+		if _, err := app.Catalog(&config); err != nil {
+			t.Error(err)
+		}
+		mark(set, "", reflect.ValueOf(config))
+	}
+	for key, is := range set {
+		if !is && key != "authorization_server.client_secret" { // instead of key
+			t.Errorf("no example has %s", key)
 		}
 	}
-	config, err := app.Load(filepath.Join(dir, "gatehouse.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := app.Catalog(&config); err != nil {
-		t.Error(err)
-	}
-	unset(t, "", reflect.ValueOf(config))
 }
 
-// unset reports the keys below path that the example does not set.
-func unset(t *testing.T, path string, v reflect.Value) {
-	t.Helper()
+// mark notes the keys below path, and whether they are set.
+func mark(set map[string]bool, path string, v reflect.Value) {
 	if v.Kind() == reflect.Pointer {
 		v = v.Elem()
 	}
@@ -76,15 +89,15 @@ func unset(t *testing.T, path string, v reflect.Value) {
 			continue // no key of the file
 		}
 		field := v.Field(i)
+		set[path+key] = set[path+key] || !field.IsZero()
 		if field.IsZero() {
-			t.Errorf("testdata/every-key.yaml has no %s%s", path, key)
 			continue
 		}
 		switch {
 		case field.Kind() == reflect.Struct, field.Kind() == reflect.Pointer:
-			unset(t, path+key+".", field)
+			mark(set, path+key+".", field)
 		case field.Kind() == reflect.Slice && field.Type().Elem().Kind() == reflect.Struct:
-			unset(t, path+key+"[].", field.Index(0))
+			mark(set, path+key+"[].", field.Index(0))
 		}
 	}
 }
@@ -117,16 +130,19 @@ func configuration(t *testing.T) string {
 		}
 	}
 	p.rows("", "Config")
-	sample, err := os.ReadFile(configurationSample)
-	if err != nil {
-		t.Fatal(err)
+	var samples strings.Builder
+	for _, sample := range configurationSamples {
+		text, err := os.ReadFile(sample.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&samples, "\n%s:\n\n```yaml\n%s```\n", sample.title, text)
 	}
 	return "# Configuration\n\n" +
 		"<!-- Written by go test ./test/cli -run Configuration -update, from internal/app/config.go. -->\n\n" +
 		strings.Replace(about, "Config is", "`gatehouse serve -c FILE` reads", 1) + "\n\n" +
 		"`gatehouse config check` tells every problem of a file. [quickstart.md](quickstart.md) has a short one to begin with.\n\n" +
-		"| key | form | meaning |\n|---|---|---|\n" + p.table.String() +
-		"\nA file with every key:\n\n```yaml\n" + string(sample) + "```\n"
+		"| key | form | meaning |\n|---|---|---|\n" + p.table.String() + samples.String()
 }
 
 type keyPage struct {
