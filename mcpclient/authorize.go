@@ -76,10 +76,15 @@ func (a *authorizer) authorize(ctx context.Context, to target, scope []string) (
 
 // askForCode leads a person to the authorization endpoint and waits.
 func (a *authorizer) askForCode(ctx context.Context, to target, cb *callback, endpoint *url.URL, state string) (code string, err error) {
-	cb.serve(state, a.client.name(), func(answer url.Values) (string, error) { return judge(to.metadata, answer) })
+	if a.client.Await == nil {
+		cb.serve(state, a.client.name(), func(answer url.Values) (string, error) { return judge(to.metadata, answer) })
+	}
 	a.tell(Exchange{What: "authorization request, in the browser", Method: http.MethodGet, URL: endpoint.String()})
 	if err := a.client.Open(ctx, endpoint.String()); err != nil {
 		return "", fmt.Errorf("open the authorization page: %w", err)
+	}
+	if a.client.Await != nil {
+		return a.awaited(ctx, to, cb, state)
 	}
 	select {
 	case got := <-cb.result:
@@ -90,6 +95,22 @@ func (a *authorizer) askForCode(ctx context.Context, to target, cb *callback, en
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
+}
+
+// awaited takes the answer from elsewhere, and believes no more of it than of
+// one that came here.
+func (a *authorizer) awaited(ctx context.Context, to target, cb *callback, state string) (code string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	query, err := a.client.Await(ctx, state)
+	if err != nil {
+		return "", fmt.Errorf("await the answer from the browser: %w", err)
+	}
+	a.tell(Exchange{What: "authorization response, from the browser", Method: http.MethodGet, URL: cb.address + "?" + maskQuery(query)})
+	if repeated(query) || !secret.Equal(query.Get("state"), state) {
+		return "", errors.New("the answer belongs to another authorization; it is not used")
+	}
+	return judge(to.metadata, query)
 }
 
 // judge reads an authorization response whose state is right. The issuer comes

@@ -34,10 +34,24 @@ type outcome struct {
 // redirect returns the checked RedirectURI.
 func (c *Client) redirect() (*url.URL, error) {
 	u, err := url.Parse(cmp.Or(c.RedirectURI, "http://127.0.0.1/callback"))
-	if err != nil || u.Scheme != "http" || !slices.Contains([]string{"127.0.0.1", "::1", "localhost"}, u.Hostname()) || u.RawQuery != "" || u.Fragment != "" || u.User != nil || u.Path == "" {
+	plain := err == nil && u.Host != "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil && u.Path != ""
+	switch {
+	case c.Await != nil:
+		if !plain || c.RedirectURI == "" || u.Scheme != "https" && (u.Scheme != "http" || !localName(u.Hostname())) {
+			return nil, fmt.Errorf("%w: the redirect URI of a web application must be https with a path and nothing after it", ErrURL)
+		}
+	case !plain || u.Scheme != "http" || !slices.Contains([]string{"127.0.0.1", "::1", "localhost"}, u.Hostname()):
 		return nil, fmt.Errorf("%w: the redirect URI must be http on 127.0.0.1, [::1] or localhost with a path, as in http://127.0.0.1/callback", ErrURL)
 	}
 	return u, nil
+}
+
+// at returns where the answer to an authorization is awaited.
+func (c *Client) at(redirect *url.URL) (*callback, error) {
+	if c.Await != nil {
+		return &callback{address: redirect.String()}, nil
+	}
+	return await(redirect)
 }
 
 // await listens at a redirect URI, at a free port if it names none.

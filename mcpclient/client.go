@@ -87,6 +87,12 @@ type Client struct {
 	// this computer. Nil: nobody is there, and ErrNobodyToAsk the result.
 	Open func(ctx context.Context, address string) error
 
+	// Await is for a program behind a web server: it returns the query of the
+	// request to RedirectURI that bears a state, and whatever the person is shown
+	// then is its user's business. RedirectURI may be any https URL with it, and
+	// must be given. Nil: this package listens at RedirectURI by itself.
+	Await func(ctx context.Context, state string) (url.Values, error)
+
 	// Store keeps registrations and tokens; nil keeps them for the session.
 	Store *Store
 	// Account tells apart tokens of several people in one Store.

@@ -34,7 +34,7 @@ func (a *authorizer) become(ctx context.Context, to target) (party, *callback, e
 	p, known := a.configured(to)
 	switch {
 	case known:
-		cb, err := await(redirect)
+		cb, err := a.client.at(redirect)
 		return p, cb, err
 	case to.metadata.RegistrationEndpoint == "":
 		return party{}, nil, fmt.Errorf("%s lets no client register itself%s; register one there and give its client id", clip(to.metadata.Issuer), a.documentHint(to))
@@ -106,14 +106,14 @@ func (a *authorizer) registered(ctx context.Context, to target, s *issuerState, 
 	for _, r := range s.Registrations {
 		u, err := url.Parse(r.RedirectURI)
 		expired := r.ExpiresAt != 0 && time.Now().Unix() >= r.ExpiresAt
-		if err != nil || expired || r.Name != a.client.name() || u.Hostname() != redirect.Hostname() || u.Path != redirect.Path || redirect.Port() != "" && u.Port() != redirect.Port() {
+		if err != nil || expired || r.Name != a.client.name() || u.Scheme != redirect.Scheme || u.Hostname() != redirect.Hostname() || u.Path != redirect.Path || redirect.Port() != "" && u.Port() != redirect.Port() {
 			continue
 		}
-		if cb, err := await(u); err == nil {
+		if cb, err := a.client.at(u); err == nil {
 			return party{r.ClientID, r.ClientSecret, r.AuthMethod}, cb, nil
 		}
 	}
-	cb, err := await(redirect)
+	cb, err := a.client.at(redirect)
 	if err != nil {
 		return party{}, nil, err
 	}
@@ -130,12 +130,17 @@ func (a *authorizer) registered(ctx context.Context, to target, s *issuerState, 
 
 // register sends a registration request, RFC 7591 §3.1. A program on a person's
 // computer is a native application (R-CL-9) and can keep no secret, so it wants
-// none where the server agrees.
+// none where the server agrees; nor does a web application, whose secret would
+// be one more thing to lose.
 func (a *authorizer) register(ctx context.Context, to target, redirectURI string) (registration, error) {
 	const what = "the registration endpoint"
 	method := oauth.AuthNone
 	if supported := to.metadata.TokenEndpointAuthMethodsSupported; !slices.Contains(supported, oauth.AuthNone) && len(supported) > 0 {
 		method = authMethod(to.metadata, true)
+	}
+	kind := "native"
+	if a.client.Await != nil {
+		kind = "web"
 	}
 	u, err := checkURL(ctx, what, to.metadata.RegistrationEndpoint)
 	if err != nil {
@@ -147,7 +152,7 @@ func (a *authorizer) register(ctx context.Context, to target, redirectURI string
 		"grant_types":                []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken},
 		"response_types":             []string{"code"},
 		"token_endpoint_auth_method": method,
-		"application_type":           "native",
+		"application_type":           kind,
 	})
 	if err != nil {
 		return registration{}, err
