@@ -66,6 +66,8 @@ type Store interface {
 	Session(ctx context.Context, h secret.Hash, now time.Time) (Session, Account, error)
 	// EndSession forgets a session; ending one that is not there is no error.
 	EndSession(ctx context.Context, h secret.Hash) error
+	// EndSessions forgets every session of an account.
+	EndSessions(ctx context.Context, accountID string) error
 }
 
 // MaxName bounds a name, in bytes.

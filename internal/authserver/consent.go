@@ -19,6 +19,9 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if isOwn(req) {
+		return errRequestGone
+	}
 	if !s.present(r, req) {
 		return s.goTo(w, r, "/login", req)
 	}
@@ -79,6 +82,9 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	req, c, err := s.flowOf(r, form.Get("request"))
 	if err != nil {
 		return err
+	}
+	if isOwn(req) {
+		return errRequestGone
 	}
 	if !s.present(r, req) {
 		return s.goTo(w, r, "/login", req)

@@ -10,6 +10,8 @@
 //	GET+POST /login   who is it? answers with a redirect to what flow.next says
 //	GET+POST /consent may this agent do that? allow, deny, or switch account;
 //	                  allowing stores grant and code in one step
+//	GET  /account     a person's own page: what they allowed, narrowed or ended
+//	                  there within a second
 //	POST /token       one pipeline: parse, authenticate the client, choose the
 //	                  grant type, respond; one file for each grant type
 //	POST /introspect  what a token is worth, for this installation's gateways

@@ -23,6 +23,9 @@ func (s *Server) next(w http.ResponseWriter, r *http.Request, req grant.Request,
 	if req.AccountID == "" || req.ForceSignIn {
 		return s.goTo(w, r, "/login", req)
 	}
+	if isOwn(req) {
+		return s.arrive(w, r, req, s.ownPage())
+	}
 	st, err := s.standing(r.Context(), req, c)
 	if err != nil {
 		return err
@@ -114,6 +117,9 @@ func (s *Server) flowOf(r *http.Request, id string) (grant.Request, client.Clien
 	browser := s.cookies.read(r, s.cookies.flow(id))
 	if browser == "" || !secret.Equal(string(secret.Sum(browser)), string(req.BrowserHash)) {
 		return grant.Request{}, client.Client{}, errRequestGone
+	}
+	if isOwn(req) {
+		return req, s.ownClient(), nil
 	}
 	c, err := s.storedClient(r.Context(), req.ClientID)
 	if err != nil {

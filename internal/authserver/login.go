@@ -28,7 +28,7 @@ func (s *Server) showLogin(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) loginPage(w http.ResponseWriter, status int, req grant.Request, c client.Client, name, problem string) error {
 	view := LoginView{
 		Host: s.cookies.host, Request: req.ID, Agent: agentView(c, req.RedirectURI), Method: string(s.Authenticator.Method),
-		Name: name, Problem: problem, Demo: s.Demo,
+		Name: name, Problem: problem, Demo: s.Demo, Own: isOwn(req),
 	}
 	if api, ok := s.apiOf(req.Resource); ok {
 		view.API = api.Title
@@ -50,6 +50,9 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if form.Get("action") == "deny" {
+		if isOwn(req) {
+			return s.arrive(w, r, req, s.Issuer+"/")
+		}
 		return s.refuse(w, r, req, c)
 	}
 	name := strings.TrimSpace(form.Get("username"))
@@ -191,5 +194,6 @@ func (s *Server) front(w http.ResponseWriter, r *http.Request) error {
 		Title: "This is where people sign in for their agents",
 		What:  "There is nothing to do here on its own. Your agent sends you here when it needs your consent.",
 		Next:  "To connect an agent, give it the address of an MCP server that this organization protects.",
+		Link:  "/account", LinkText: "See what you allowed your agents",
 	})
 }

@@ -31,6 +31,7 @@ type Server struct {
 	Grants        grant.Store
 	Revocations   grant.Feed
 	StepUps       grant.StepUp
+	Connections   grant.Connections
 	Audit         audit.Store
 	Authenticator *account.Authenticator
 	Keys          *Keyring // that sign JWTs for APIs
@@ -89,6 +90,10 @@ func (s *Server) Handler() (http.Handler, error) {
 	mux.Handle("POST /login", s.browser(s.signIn))
 	mux.Handle("GET /consent", s.browser(s.showConsent))
 	mux.Handle("POST /consent", s.browser(s.decide))
+	mux.Handle("GET /account", s.browser(s.showAccount))
+	mux.Handle("POST /account/end", s.browser(s.endConnection))
+	mux.Handle("POST /account/narrow", s.browser(s.narrowConnection))
+	mux.Handle("POST /account/leave", s.browser(s.leave))
 	mux.Handle("GET /{$}", s.browser(s.front))
 	mux.Handle("GET /assets/", page.Assets())
 	return mux, nil

@@ -33,6 +33,7 @@ type PersonView struct {
 // LoginView fills login.html. It posts to /login: "action" is signin (with
 // "username" and, for passwords, "password") or deny.
 type LoginView struct {
+	Own     bool   // no agent asks: the person wants their own page
 	Host    string // of this server, beside the mark, to compare with the address bar
 	Request string // id of the authorization request
 	Agent   AgentView
@@ -126,11 +127,37 @@ type ErrorView struct {
 	Reference string // the request id, for an administrator to search for
 }
 
+// AccountView fills account.html, a person's own page. Its forms post to
+// /account/end and /account/narrow ("connection", and one "scope" for each
+// switch that is on) and /account/leave ("where" is here or everywhere).
+// "account" is whom the page showed.
+type AccountView struct {
+	Host        string
+	Account     string
+	Connections []ConnectionView
+	Notice      string // what was done, or empty
+	Problem     string // what went wrong and what to do, or empty
+}
+
+// ConnectionView is one agent at one API.
+type ConnectionView struct {
+	ID           string
+	Agent        AgentView
+	API          string
+	Scopes       []ScopeView
+	Since, Until time.Time
+	LastTool     string    // that it called; empty if none
+	LastTime     time.Time // when
+	LastWell     bool      // the call was carried out
+}
+
 // NoticeView fills notice.html: something ended as asked, and nothing more is
 // to be done here ("You are signed out").
 type NoticeView struct {
-	Host  string
-	Title string
-	What  string
-	Next  string // may be empty
+	Host     string
+	Title    string
+	What     string
+	Next     string // may be empty
+	Link     string // a path of this server, or empty; LinkText names it
+	LinkText string
 }

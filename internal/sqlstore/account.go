@@ -127,6 +127,12 @@ func (d *DB) EndSession(ctx context.Context, h secret.Hash) error {
 	return err
 }
 
+// EndSessions implements account.Store.
+func (d *DB) EndSessions(ctx context.Context, accountID string) error {
+	_, err := d.exec(ctx, "end sessions", deleteSessions, accountID)
+	return err
+}
+
 // scanAccount reads accountColumns after what else was selected.
 func scanAccount(row scanner, before ...any) (account.Account, error) {
 	var a account.Account

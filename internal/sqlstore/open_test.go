@@ -40,13 +40,13 @@ func TestOpenRefusesADatabaseOfANewerVersion(t *testing.T) {
 		must(t, db.SetStamp(ctx, "demo"))
 		must(t, db.Close())
 		rows := raw(t, dsn)
-		newer := `INSERT INTO schema_version (version_id, is_applied) VALUES (7, 1)`
+		newer := `INSERT INTO schema_version (version_id, is_applied) VALUES (7777, 1)`
 		if strings.HasPrefix(dsn, "postgres") {
-			newer = strings.Replace(newer, "(7, 1)", "(7, true)", 1)
+			newer = strings.Replace(newer, "(7777, 1)", "(7777, true)", 1)
 		}
 		_, err = rows.ExecContext(ctx, newer)
 		must(t, err)
-		wantText(t, refusal(t, dsn, sqlstore.Options{}), "is at schema 7, this gatehouse knows 2; use the newer gatehouse")
+		wantText(t, refusal(t, dsn, sqlstore.Options{}), "is at schema 7777, this gatehouse knows ")
 		var stamp string
 		must(t, rows.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'stamp'`).Scan(&stamp))
 		if stamp != "demo" {

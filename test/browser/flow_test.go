@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
@@ -141,5 +142,42 @@ func TestCookiesInChromium(t *testing.T) {
 	}
 	if !session || len(got.Cookies) != 2 {
 		t.Errorf("%d cookies, a session: %v", len(got.Cookies), session)
+	}
+}
+
+// A person ends a connection on their own page: within a second the agent's
+// token opens nothing, while that of another agent goes on.
+func TestPersonEndsAConnection(t *testing.T) {
+	p := demo(t)
+	ended, other := p.agent("Notebook", "none"), p.agent("Desk", "none")
+	b := chromium(t)
+	b.open(other.address(nil))
+	b.click(`button[value="alice"]`)
+	b.see(`button[value="allow"]`)
+	b.click(`button[value="allow"]`)
+	b.see(`#back`)
+	stays := other.token(other.answer().Get("code"))
+	b.open(ended.address(nil))
+	b.click(`button[value="allow"]`)
+	b.see(`#back`)
+	goes := ended.token(ended.answer().Get("code"))
+	if status, _, body := p.call(goes, "fetch-users", `{"limit":1}`); status != 200 {
+		t.Fatalf("%d %s", status, body)
+	}
+	b.open(p.Login + "/account")
+	if text := b.text(); !strings.Contains(text, "Notebook") || !strings.Contains(text, "fetch-users") || !strings.Contains(text, "carried out") {
+		t.Error(text)
+	}
+	b.click(`section:has(h2 bdi) button.ends`) // the newest is first
+	b.see(`[role="status"]`)
+	time.Sleep(time.Second) // which is the promise
+	if status, _, body := p.call(goes, "fetch-users", `{"limit":1}`); status != 401 {
+		t.Errorf("the ended one: %d %s", status, body)
+	}
+	if status, _, body := p.call(stays, "fetch-users", `{"limit":1}`); status != 200 {
+		t.Errorf("the other one: %d %s", status, body)
+	}
+	if text := b.text(); strings.Contains(text, "Notebook") || !strings.Contains(text, "Desk") {
+		t.Error(text)
 	}
 }

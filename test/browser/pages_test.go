@@ -78,6 +78,27 @@ func views(t *testing.T, b *tab) []view {
 			pass(password)
 			b.see(`button[value="allow"]`)
 		}},
+		{"account-sign-in", func() { b.open(real.Login + "/account") }},
+		{"account-empty", func() {
+			if b.open(real.Login + "/account"); b.has("#password") {
+				pass(password)
+			}
+			b.see(`button[value="everywhere"]`)
+		}},
+		{"account", func() {
+			signIn(plain.address(url.Values{"prompt": {"login"}, "scope": all["scope"]}))
+			b.click(`button[value="allow"]`)
+			b.see(`#back`)
+			p.call(plain.token(plain.answer().Get("code")), "fetch-users", `{"limit":1}`)
+			b.open(hostile.address(nil))
+			b.see(`button[value="allow"]`)
+			b.click(`button[value="allow"]`)
+			b.see(`#back`)
+			b.open(p.Login + "/account")
+			b.see(`button.ends`)
+		}},
+		{"account-ended", func() { b.click(`button.ends`); b.see(`[role="status"]`) }},
+		{"signed-out", func() { b.click(`button[value="here"]`); b.see(`a[href="/account"]`) }},
 		{"error", func() { b.open(p.Login + "/authorize?client_id=nobody") }},
 		{"front", func() { b.open(p.Login + "/") }},
 		{"home", func() { b.open(p.Home + "/") }},

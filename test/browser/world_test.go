@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -271,6 +272,12 @@ func (b *tab) open(address string) { b.t.Helper(); b.do(chromedp.Navigate(addres
 func (b *tab) see(selector string) {
 	b.t.Helper()
 	b.do(chromedp.WaitVisible(chromedp.CSS(selector)))
+}
+
+// has reports whether something is on the page now.
+func (b *tab) has(selector string) bool {
+	b.t.Helper()
+	return evaluate[bool](b, `document.querySelector(`+strconv.Quote(selector)+`) !== null`)
 }
 
 func (b *tab) click(selector string) {
