@@ -63,6 +63,7 @@ func TestEventNumbersAreInCommitOrder(t *testing.T) {
 		for i := range revokers * each {
 			g := aGrant(fmt.Sprint("g", i))
 			g.AccountID, g.ClientID = "", fmt.Sprint("cl", i)
+			addClient(t, handles[0], g.ClientID)
 			must(t, handles[0].Issue(ctx, g, aToken(secret.Hash(fmt.Sprint("t", i))), now))
 		}
 		var revoking, reading sync.WaitGroup
@@ -204,7 +205,7 @@ func TestEveryEndIsInTheFeed(t *testing.T) {
 func TestEndClientAndAccount(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		ctx, db := t.Context(), open(t, dsn, sqlstore.Options{})
-		must(t, db.AddClient(ctx, client.Client{ID: "cl", Origin: client.Registered, AuthMethod: oauth.AuthNone}))
+		addClient(t, db, "cl")
 		must(t, db.AddAccount(ctx, account.Account{ID: "ac", Name: "alice"}))
 		must(t, db.StartSession(ctx, account.Session{Hash: "s", AccountID: "ac", ExpiresAt: now.Unix() + 60}, ""))
 		for i, g := range []grant.Grant{{AccountID: "ac", ClientID: "cl"}, {AccountID: "ac", ClientID: "other"}, {AccountID: "bob", ClientID: "cl"}, {AccountID: "bob", ClientID: "other"}} {
@@ -291,4 +292,78 @@ func TestFeedTellsOfGaps(t *testing.T) {
 			t.Errorf("up to date, all pruned: %v, %v", events, err)
 		}
 	})
+}
+
+// security.md 12: a client that is ended while it gets a token for itself has no
+// token that lives on, and gets none any more.
+func TestEndClientBesidesIssue(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		ctx, db := t.Context(), open(t, dsn, sqlstore.Options{Latency: time.Millisecond})
+		for round := range 10 {
+			id := fmt.Sprint("cl", round)
+			addClient(t, db, id)
+			var wg sync.WaitGroup
+			for i := range 4 {
+				wg.Go(func() {
+					g := aGrant(fmt.Sprint("g", round, "-", i))
+					g.AccountID, g.ClientID = "", id
+					err := db.Issue(ctx, g, aToken(secret.Hash(fmt.Sprint("t", round, "-", i))), now)
+					if err != nil && !errors.Is(err, client.ErrUnknown) {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Go(func() {
+				if _, err := db.EndClient(ctx, id, now); err != nil {
+					t.Error(err)
+				}
+			})
+			wg.Wait()
+			for i := range 4 {
+				if _, g, err := db.Token(ctx, secret.Hash(fmt.Sprint("t", round, "-", i)), now); err == nil {
+					t.Errorf("round %d: a token under grant %s lives on", round, g.ID)
+				}
+			}
+		}
+	})
+}
+
+// A database of schema 1 gets its feed, with an epoch of its own, and what it
+// held lives on and can be ended.
+func TestFeedComesToAnOldDatabase(t *testing.T) {
+	epochs := map[string]bool{}
+	for range 2 {
+		onBoth(t, func(t *testing.T, dsn string) {
+			ctx := t.Context()
+			db, err := sqlstore.Open(ctx, dsn, sqlstore.Options{})
+			must(t, err)
+			approve(t, db, aGrant("g"), aCode("c"), now)
+			must(t, db.RedeemCode(ctx, "c", aToken("t"), now))
+			must(t, db.Close())
+			old := raw(t, dsn)
+			for _, statement := range []string{ // which undo schema 2, whatever else came after
+				`DROP TABLE feed`, `DROP TABLE events`, `DROP INDEX grants_account`, `DROP INDEX sessions_account`,
+				`DELETE FROM schema_version WHERE version_id = 2`,
+			} {
+				_, err := old.ExecContext(ctx, statement)
+				must(t, err)
+			}
+			must(t, old.Close())
+			wantText(t, refusal(t, dsn, sqlstore.Options{NoMigrate: true}), "gatehouse migrate")
+			db = open(t, dsn, sqlstore.Options{})
+			at := start(t, db)
+			if at.Number != 0 || epochs[at.Epoch] {
+				t.Errorf("the feed begins at %+v", at)
+			}
+			epochs[at.Epoch] = true
+			must(t, db.Revoke(ctx, "g", now))
+			_, _, err = db.Token(ctx, "t", now)
+			wantErr(t, "token", err, grant.ErrNotFound)
+			events, _, err := db.Events(ctx, at, 10)
+			must(t, err)
+			if len(events) != 1 || events[0].ID != "g" {
+				t.Errorf("events %v", events)
+			}
+		})
+	}
 }
