@@ -58,10 +58,10 @@ func (s *Server) revocations(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "too many polls are waiting; try again shortly", RetryAfter: 1}
 	}
+	httpserver.Quiet(r.Context()) // several a second, of each gateway, for ever
 	answer, err := s.awaitEvents(r.Context(), after)
 	if r.Context().Err() != nil {
-		httpserver.Quiet(r.Context())
-		return nil // the gateway left, as it does when it ends
+		return nil // nobody listens any more, as whenever a gateway is stopped
 	}
 	if err != nil {
 		return err
@@ -69,7 +69,6 @@ func (s *Server) revocations(w http.ResponseWriter, r *http.Request) error {
 	if fresh != "" {
 		answer.PollToken, answer.ExpiresIn = s.pollToken(fresh, time.Now().Add(pollTokenLife)), int64(pollTokenLife/time.Second)
 	}
-	httpserver.Quiet(r.Context()) // several a second, of each gateway, for ever
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(answer)
 }

@@ -60,8 +60,8 @@ type exchanger struct {
 
 type exchanged struct {
 	token   string
-	expires time.Time           // less exchangeMargin
-	feed    *oauth.FeedPosition // at which it was made
+	expires time.Time        // less exchangeMargin
+	read    resource.Reading // of what it was made from
 }
 
 // key names what a token is exchanged for. The subject token itself is not
@@ -96,7 +96,7 @@ func (x *exchanger) token(ctx context.Context, c caller, audience string, scopes
 		if err != nil {
 			return "", false, err
 		}
-		if e := v.(exchanged); x.feed == nil || x.feed.Standing(e.feed, holder) != resource.Overtaken {
+		if e := v.(exchanged); x.feed == nil || x.feed.Standing(e.read, holder) != resource.Overtaken {
 			return e.token, false, nil
 		}
 	}
@@ -137,7 +137,8 @@ func (x *exchanger) exchange(ctx context.Context, subject, audience string, scop
 	if t.AccessToken == "" || t.AccessToken == subject || t.ExpiresIn <= 0 || x.external != nil && !acceptable(t, audience, scopes) {
 		return exchanged{}, fmt.Errorf("exchange a token for %s: %w", audience, errUnusable)
 	}
-	return exchanged{t.AccessToken, now.Add(time.Duration(t.ExpiresIn)*time.Second - exchangeMargin), t.Feed}, nil
+	expires := now.Add(time.Duration(t.ExpiresIn)*time.Second - exchangeMargin)
+	return exchanged{t.AccessToken, expires, resource.Reading{Asked: now, At: t.Feed}}, nil
 }
 
 // errUnusable: what came back is no token of its own with an end, or another
@@ -167,7 +168,7 @@ func (x *exchanger) get(key string, holder resource.Holder) (string, bool) {
 	if !ok || !time.Now().Before(e.expires) {
 		return "", false
 	}
-	return e.token, x.feed == nil || x.feed.Standing(e.feed, holder) == resource.Current
+	return e.token, x.feed == nil || x.feed.Standing(e.read, holder) == resource.Current
 }
 
 func (x *exchanger) put(key string, e exchanged) {

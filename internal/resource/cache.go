@@ -20,6 +20,8 @@ type answer struct {
 	holder Holder // if there is a feed
 }
 
+func (a answer) reading() Reading { return Reading{a.asked, a.token.Feed} }
+
 // recent keeps answers; how long they are good for is its owner's to judge, who
 // also locks it. It holds two generations and drops the older one whenever the
 // younger is full or as old as answers may get, so it needs neither a sweeper

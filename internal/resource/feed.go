@@ -39,7 +39,8 @@ type Feed struct {
 	mu       sync.RWMutex
 	position oauth.FeedPosition
 	sent     time.Time         // of the last answered poll that left nothing out
-	floor    int64             // what was read before this number cannot be judged
+	floor    int64             // what was read before this number cannot be judged,
+	emptied  time.Time         // nor what was asked before this time, whatever its number: numbers may have been given anew
 	latest   map[thing]int64   // the last event of each thing, above floor
 	order    []oauth.FeedEvent // the same events, oldest first
 }
@@ -65,19 +66,25 @@ const (
 	Current                   // nothing that the feed knows of came after it
 )
 
-// Standing judges what was read of h at p, nil if that is not known.
-func (f *Feed) Standing(p *oauth.FeedPosition, h Holder) Standing {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	return f.standing(p, h)
+// Reading is when and where something was read.
+type Reading struct {
+	Asked time.Time           // when the question was sent
+	At    *oauth.FeedPosition // what the answer knew of revocations; nil: it does not say
 }
 
-// Trusts reports whether what was read of h at p can be relied on at now as if
-// it had been read within the last second.
-func (f *Feed) Trusts(now time.Time, p *oauth.FeedPosition, h Holder) bool {
+// Standing judges what was read of h.
+func (f *Feed) Standing(r Reading, h Holder) Standing {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.fresh(now) && f.standing(p, h) == Current
+	return f.standing(r, h)
+}
+
+// Trusts reports whether what was read of h can be relied on at now as if it
+// had been read within the last second.
+func (f *Feed) Trusts(now time.Time, r Reading, h Holder) bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.fresh(now) && f.standing(r, h) == Current
 }
 
 // Fresh reports whether the feed knows all that was ended up to a second before
@@ -94,11 +101,12 @@ func (f *Feed) fresh(now time.Time) bool {
 	return !f.sent.IsZero() && now.Sub(f.sent) < Freshness && now.Round(0).Sub(f.sent.Round(0)) < Freshness
 }
 
-func (f *Feed) standing(p *oauth.FeedPosition, h Holder) Standing {
+func (f *Feed) standing(r Reading, h Holder) Standing {
+	p := r.At
 	if p == nil || p.Epoch == "" || p.Epoch != f.position.Epoch {
 		return Unknown
 	}
-	if p.Number < f.floor {
+	if p.Number < f.floor || r.Asked.Before(f.emptied) {
 		return Overtaken
 	}
 	if len(f.latest) == 0 {
@@ -210,6 +218,7 @@ func (f *Feed) apply(sent time.Time, from oauth.FeedPosition, a oauth.FeedAnswer
 	defer f.mu.Unlock()
 	if a.Reset || !follows(from, a) {
 		f.position, f.floor, f.latest, f.order = a.FeedPosition, a.Number, nil, nil
+		f.emptied = time.Now()
 	} else {
 		for _, e := range a.Events {
 			f.remember(e)

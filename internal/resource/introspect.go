@@ -152,7 +152,7 @@ func (i *Introspector) usable(a answer, now time.Time) bool {
 	if i.Feed == nil {
 		return now.Sub(a.asked) < Freshness
 	}
-	return now.Sub(a.asked) < maxAge && i.Feed.Trusts(now, a.token.Feed, a.holder)
+	return now.Sub(a.asked) < maxAge && i.Feed.Trusts(now, a.reading(), a.holder)
 }
 
 // serves reports whether a flight's answer is good for a request that came
@@ -178,8 +178,8 @@ func (i *Introspector) land(k key, f *flight) {
 		f.holder = HolderOf(f.token)
 		f.holder.Token = base64.RawURLEncoding.EncodeToString(k[:])
 		// In this order: an event that comes between the two is seen by the second.
-		f.trusted = i.Feed.Trusts(time.Now(), f.token.Feed, f.holder)
-		f.standing = i.Feed.Standing(f.token.Feed, f.holder)
+		f.trusted = i.Feed.Trusts(time.Now(), f.reading(), f.holder)
+		f.standing = i.Feed.Standing(f.reading(), f.holder)
 	}
 	if i.flights[k] != f {
 		return

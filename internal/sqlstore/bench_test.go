@@ -88,6 +88,7 @@ func BenchmarkIssue(b *testing.B) {
 	g := aGrant("g")
 	g.AccountID = ""
 	benchBoth(b, func(b *testing.B, db *sqlstore.DB, parallel int) {
+		addClient(b, db, "cl")
 		each(b, parallel, func(int) error { return db.Issue(b.Context(), g, aToken(secret.Hash(secret.ID())), now) })
 	})
 }
@@ -96,6 +97,7 @@ func BenchmarkToken(b *testing.B) {
 	g := aGrant("g")
 	g.AccountID = ""
 	benchBoth(b, func(b *testing.B, db *sqlstore.DB, parallel int) {
+		addClient(b, db, "cl")
 		must(b, db.Issue(b.Context(), g, aToken("t"), now))
 		each(b, parallel, func(int) error {
 			_, _, err := db.Token(b.Context(), "t", now)

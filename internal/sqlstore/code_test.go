@@ -171,6 +171,7 @@ func TestParallelApprovalsShareAGrant(t *testing.T) {
 func TestParallelIssuesKeepEachOthersScopes(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		ctx, db := t.Context(), open(t, dsn, sqlstore.Options{Latency: time.Millisecond})
+		addClient(t, db, "cl")
 		var wg sync.WaitGroup
 		for i := range 16 {
 			wg.Go(func() {

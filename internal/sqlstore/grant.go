@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"gatehouse/internal/client"
 	"gatehouse/internal/grant"
 	"gatehouse/internal/oauth"
 )
@@ -28,6 +29,7 @@ const (
 		ELSE grants.expires_at END RETURNING id, scopes`
 	// holdGrant changes nothing, but locks the row if it is as it was read.
 	holdGrant  = `UPDATE grants SET expires_at = expires_at WHERE id = $1 AND ended_at IS NULL AND expires_at > $2 AND scopes = $3`
+	holdClient = `UPDATE clients SET name = name WHERE id = $1`
 	widenGrant = `UPDATE grants SET scopes = $2 WHERE id = $1`
 	endGrant   = `UPDATE grants SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL`
 )
@@ -113,7 +115,8 @@ func (d *DB) Remembered(ctx context.Context, accountID, clientID, resource strin
 }
 
 // Issue implements grant.Store. A grant that is reused keeps the scopes it has
-// and gets g's besides, so that no token that is out loses any.
+// and gets g's besides, so that no token that is out loses any. It returns
+// client.ErrUnknown if the client was ended meanwhile.
 func (d *DB) Issue(ctx context.Context, g grant.Grant, t grant.Token, now time.Time) error {
 	return d.do(ctx, "issue token", func(ctx context.Context, q runner) error {
 		live, err := scanGrant(q.QueryRowContext(ctx, selectGrant, g.AccountID, now.Unix(), g.ClientID, g.Resource))
@@ -122,12 +125,25 @@ func (d *DB) Issue(ctx context.Context, g grant.Grant, t grant.Token, now time.T
 		}
 		id := live.ID
 		if live.ExpiresAt < t.ExpiresAt || !oauth.Subset(g.Scopes, live.Scopes) {
+			if err := holdOwner(ctx, q, g.ClientID); err != nil {
+				return err
+			}
 			if id, err = joinedGrant(ctx, q, g, now); err != nil {
 				return err
 			}
 		}
 		return putToken(ctx, q, t, id)
 	})
+}
+
+// holdOwner makes sure, until the transaction ends, that a client is not ended:
+// a grant made beside that would live on.
+func holdOwner(ctx context.Context, q runner, clientID string) error {
+	n, err := changed(q.ExecContext(ctx, holdClient, clientID))
+	if err == nil && n == 0 {
+		err = client.ErrUnknown
+	}
+	return err
 }
 
 // joinedGrant returns the ID of the live grant of g's parties, which has g's

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gatehouse/internal/client"
 	"gatehouse/internal/grant"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/sqlstore"
@@ -224,6 +225,8 @@ func TestIssueReusesTheClientsGrant(t *testing.T) {
 		ctx, db := t.Context(), open(t, dsn, sqlstore.Options{})
 		g := aGrant("g1")
 		g.AccountID, g.Scopes = "", []string{"users:read"}
+		wantErr(t, "issue to nobody", db.Issue(ctx, g, aToken("t1"), now), client.ErrUnknown)
+		addClient(t, db, "cl")
 		must(t, db.Issue(ctx, g, aToken("t1"), now))
 		tok, _, err := db.Token(ctx, "t1", now)
 		must(t, err)

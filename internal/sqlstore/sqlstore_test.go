@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"gatehouse/internal/client"
 	"gatehouse/internal/grant"
+	"gatehouse/internal/oauth"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/sqlstore"
 	"gatehouse/internal/webtest"
@@ -100,6 +102,12 @@ func aCode(hash secret.Hash) grant.Code {
 func aToken(hash secret.Hash) grant.Token {
 	return grant.Token{Hash: hash, Scopes: []string{"users:read"}, IssuedAt: now.Unix(), ExpiresAt: now.Unix() + 600,
 		AMR: []string{"pwd"}, AuthTime: now.Unix() - 5}
+}
+
+// addClient stores a client, as every one is before it acts for itself.
+func addClient(t testing.TB, db *sqlstore.DB, id string) {
+	t.Helper()
+	must(t, db.AddClient(t.Context(), client.Client{ID: id, Origin: client.Registered, AuthMethod: oauth.AuthNone}))
 }
 
 // approve brings a request to a grant and a code, as the pages do.

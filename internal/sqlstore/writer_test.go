@@ -25,6 +25,9 @@ func TestOneFailureInABatchFailsAlone(t *testing.T) {
 	dsn := sqliteDSN(t)
 	synctest.Test(t, func(t *testing.T) {
 		db := open(t, dsn, sqlstore.Options{Latency: time.Millisecond})
+		for i := -1; i < 50; i++ {
+			addClient(t, db, clientGrant(i).ClientID)
+		}
 		must(t, db.Issue(t.Context(), clientGrant(-1), aToken("taken"), now))
 		hash := func(i int) secret.Hash {
 			if i%7 == 3 {

@@ -50,6 +50,7 @@ func TestCommands(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await": await, "exits": exits, "get": get, "lines": lines, "sql": query, "occupy": occupy,
+			"token": agentToken, "list": listTools,
 		},
 	})
 }
@@ -126,7 +127,7 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // sql FILE STATEMENT runs a statement on an SQLite database and prints the
-// first column.
+// first column; @FILE runs the statements in a file.
 func query(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: sql FILE STATEMENT")
@@ -134,6 +135,11 @@ func query(ts *testscript.TestScript, neg bool, args []string) {
 	db, err := sql.Open("sqlite", "file:"+ts.MkAbs(args[0]))
 	ts.Check(err)
 	defer db.Close()
+	if name, ok := strings.CutPrefix(args[1], "@"); ok {
+		_, err := db.Exec(ts.ReadFile(name))
+		ts.Check(err)
+		return
+	}
 	rows, err := db.Query(args[1])
 	ts.Check(err)
 	defer rows.Close()
@@ -178,7 +184,7 @@ func TestHelpShowsExamples(t *testing.T) {
 		}
 	}
 	visit()
-	for _, group := range []string{"config", "person", "client"} {
+	for _, group := range []string{"config", "person", "client", "grant"} {
 		visit(group)
 	}
 }
