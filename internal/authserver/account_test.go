@@ -188,7 +188,7 @@ func TestSigningOut(t *testing.T) {
 func TestSignInForOwnPageCanBeLeft(t *testing.T) {
 	w := newWorld(t, options{})
 	b := w.browser()
-	page := b.Get(issuer + "/account").Follow().Submit("action=deny", nil)
+	page := b.Get(issuer+"/account").Follow().Submit("action=deny", nil)
 	if page.Status != http.StatusSeeOther || page.Location().String() != issuer+"/" {
 		t.Fatalf("%d %s", page.Status, page.Header.Get("Location"))
 	}
