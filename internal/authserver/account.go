@@ -114,7 +114,7 @@ func (s *Server) connectionView(ctx context.Context, c grant.Connection) (Connec
 		}
 		v.Agent = agentView(agent, redirect)
 	}
-	if api, ok := s.apiOf(c.Resource); ok {
+	if api, ok := s.resourceOf(c.Resource); ok {
 		v.API = api.Title
 		v.Scopes = scopeViews(api, c.Scopes)
 		return v, nil

@@ -50,6 +50,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 	req.ExpiresAt = now.Add(grant.RequestLifetime).Unix()
 	if session, acc, err := s.session(r); err == nil {
 		req.AccountID, req.AMR, req.AuthTime = acc.ID, session.AMR, session.AuthTime
+		req.ForceSignIn = req.ForceSignIn || tooOld(form.Get("max_age"), session.AuthTime, now)
 	}
 	if slices.Contains(prompt, "none") {
 		if err := s.silent(r.Context(), req, c); err != nil {
@@ -165,7 +166,10 @@ func (s *Server) checkRequest(form url.Values, c client.Client, parseErr error) 
 	case slices.Contains(prompt, "none") && len(prompt) > 1:
 		return fail(oauth.InvalidRequest, "prompt=none goes with no other value")
 	}
-	api, err := s.target(form.Get("resource"))
+	if err := checkOpenID(form); err != nil {
+		return none, nil, err
+	}
+	api, err := s.target(form.Get("resource"), form.Get("scope"))
 	if err != nil {
 		return none, nil, err
 	}
@@ -176,13 +180,18 @@ func (s *Server) checkRequest(form url.Values, c client.Client, parseErr error) 
 	return grant.Request{
 		ClientID: c.ID, Challenge: form.Get("code_challenge"), Resource: api.Resource, Scopes: scopes,
 		ForceSignIn:  slices.Contains(prompt, "login") || slices.Contains(prompt, "select_account"),
-		ForceConsent: slices.Contains(prompt, "consent"),
+		ForceConsent: slices.Contains(prompt, "consent"), Nonce: form.Get("nonce"),
 	}, prompt, nil
 }
 
 // target finds the API that a resource parameter means (RFC 8707 §2, R-AS-22).
-// Without one it can only be meant where there is only one.
-func (s *Server) target(resource string) (*catalog.API, error) {
+// Without one, openid means the sign-in itself, unless scopes of an API come
+// along as with clients that ask for all there are; anything else can only be
+// meant where there is only one.
+func (s *Server) target(resource, scope string) (*catalog.API, error) {
+	if asked := strings.Fields(scope); resource == "" && slices.Contains(asked, scopeOpenID) && len(oauth.Intersect(asked, s.apiScopes())) == 0 {
+		return s.signInAPI, nil
+	}
 	if resource == "" {
 		if len(s.APIs) == 1 {
 			return s.APIs[0], nil
@@ -193,7 +202,7 @@ func (s *Server) target(resource string) (*catalog.API, error) {
 	if err != nil {
 		return nil, oauth.NewError(oauth.InvalidTarget, err.Error())
 	}
-	api, ok := s.apiOf(canonical)
+	api, ok := s.resourceOf(canonical)
 	if !ok {
 		return nil, oauth.NewError(oauth.InvalidTarget, "no MCP server of this resource is protected here; compare it with the resource in its metadata")
 	}
@@ -212,6 +221,9 @@ func askedScopes(scope string, api *catalog.API) ([]string, error) {
 	if len(asked) == 0 {
 		return api.DefaultScopes, nil
 	}
+	if _, isSignIn := api.Scopes[scopeOpenID]; isSignIn && !slices.Contains(asked, scopeOpenID) {
+		return nil, oauth.NewError(oauth.InvalidScope, "openid is missing; without it there is nothing to ask for here (OpenID Connect Core section 3.1.2.1)")
+	}
 	var known []string
 	for _, name := range asked {
 		if _, ok := api.Scopes[name]; ok {
@@ -227,7 +239,7 @@ func askedScopes(scope string, api *catalog.API) ([]string, error) {
 // silent checks that a request with prompt=none can be answered without a
 // page (OpenID Connect Core §3.1.2.6).
 func (s *Server) silent(ctx context.Context, req grant.Request, c client.Client) error {
-	if req.AccountID == "" {
+	if req.AccountID == "" || req.ForceSignIn { // max_age: OpenID Connect Core §3.1.2.1
 		return oauth.NewError(oauth.LoginRequired, "nobody is signed in; send the person through sign-in")
 	}
 	st, err := s.standing(ctx, req, c)

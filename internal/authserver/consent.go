@@ -47,7 +47,7 @@ func (s *Server) present(r *http.Request, req grant.Request) bool {
 }
 
 func (s *Server) consentPage(w http.ResponseWriter, r *http.Request, req grant.Request, c client.Client, status int, problem string) error {
-	api, ok := s.apiOf(req.Resource)
+	api, ok := s.resourceOf(req.Resource)
 	if !ok {
 		return errRequestGone
 	}

@@ -155,10 +155,10 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request, req grant.Reque
 	}
 	code := grant.Code{
 		Hash: secret.Sum(value), ClientID: req.ClientID, RedirectURI: req.RedirectURI, RedirectGiven: req.RedirectGiven,
-		Challenge: req.Challenge, Scopes: scopes, Resource: req.Resource, AMR: req.AMR, AuthTime: req.AuthTime,
+		Challenge: req.Challenge, Scopes: scopes, Resource: req.Resource, Nonce: req.Nonce, AMR: req.AMR, AuthTime: req.AuthTime,
 		ExpiresAt: now.Add(grant.CodeLifetime).Unix(),
 	}
-	api, _ := s.apiOf(req.Resource)
+	api, _ := s.resourceOf(req.Resource)
 	entry := audit.Entry{
 		Kind: audit.Consent, Outcome: audit.Done, AccountID: req.AccountID, ClientID: req.ClientID,
 		Detail: map[string]string{"scope": oauth.FormatScope(scopes), "redirect_host": client.RedirectHost(req.RedirectURI)},

@@ -30,7 +30,7 @@ func (s *Server) loginPage(w http.ResponseWriter, status int, req grant.Request,
 		Host: s.cookies.host, Request: req.ID, Agent: agentView(c, req.RedirectURI), Method: string(s.Authenticator.Method),
 		Name: name, Problem: problem, Demo: s.Demo, Own: isOwn(req),
 	}
-	if api, ok := s.apiOf(req.Resource); ok {
+	if api, ok := s.resourceOf(req.Resource); ok {
 		view.API = api.Title
 	}
 	if s.Authenticator.Method == account.Username {

@@ -22,6 +22,9 @@ func (s *Server) metadata() func(http.ResponseWriter, *http.Request) {
 		IntrospectionSigningAlgValuesSupported:     []string{"ES256"},
 		RevocationEndpoint:                         s.Issuer + "/revoke",
 		RevocationEndpointAuthMethodsSupported:     methods,
+		UserinfoEndpoint:                           s.Issuer + "/userinfo",
+		EndSessionEndpoint:                         s.Issuer + "/logout",
+		ClaimsSupported:                            []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "amr", "nonce", "at_hash", "name", "preferred_username"},
 		JWKSURI:                                    s.Issuer + "/jwks.json",
 		ScopesSupported:                            s.scopesSupported(),
 		ResponseTypesSupported:                     []string{"code"},
@@ -43,8 +46,15 @@ func (s *Server) metadata() func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, _ *http.Request) { writeStatic(w, body) }
 }
 
-// scopesSupported are the scopes of every API, once and in order.
+// scopesSupported are the scopes of every API and of the sign-in, in order.
 func (s *Server) scopesSupported() []string {
+	all := append(s.apiScopes(), scopeOpenID, scopeProfile)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// apiScopes are the scopes of every API, once and in order.
+func (s *Server) apiScopes() []string {
 	var all []string
 	for _, a := range s.APIs {
 		for name := range a.Scopes {

@@ -36,6 +36,7 @@ type registration struct {
 	ResponseTypes   []string        `json:"response_types"`
 	AuthMethod      string          `json:"token_endpoint_auth_method"`
 	Scope           string          `json:"scope,omitempty"`
+	PostLogout      []string        `json:"post_logout_redirect_uris,omitempty"`
 	JWKS            json.RawMessage `json:"jwks,omitempty"`
 }
 
@@ -84,7 +85,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, c client.Client) 
 	answer := registration{
 		ClientID: c.ID, IssuedAt: c.CreatedAt, Name: c.Name, URI: c.URI, ApplicationType: c.ApplicationType,
 		RedirectURIs: c.RedirectURIs, GrantTypes: c.GrantTypes, ResponseTypes: c.ResponseTypes,
-		AuthMethod: c.AuthMethod, Scope: c.Scope, JWKS: c.Keys,
+		AuthMethod: c.AuthMethod, Scope: c.Scope, JWKS: c.Keys, PostLogout: c.PostLogoutRedirectURIs,
 	}
 	if c.AuthMethod == oauth.AuthBasic || c.AuthMethod == oauth.AuthPost {
 		answer.Secret, answer.SecretExpiresAt = secret.New("ghs_"), new(int64)

@@ -74,7 +74,7 @@ func TestMetadata(t *testing.T) {
 		for member, want := range map[string][]string{
 			"code_challenge_methods_supported": {"S256"}, "response_types_supported": {"code"},
 			"token_endpoint_auth_methods_supported": {"client_secret_basic", "client_secret_post", "none", "private_key_jwt"},
-			"scopes_supported":                      {"notes:read", "orders:read", "users:read", "users:write"},
+			"scopes_supported":                      {"notes:read", "openid", "orders:read", "profile", "users:read", "users:write"},
 		} {
 			var got []string
 			list, _ := a.Body[member].([]any)

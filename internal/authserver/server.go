@@ -48,6 +48,7 @@ type Server struct {
 	limits    limits
 	polls     chan struct{} // one for each poll of the revocation feed that waits
 	documents *client.Documents
+	signInAPI *catalog.API // what relying parties of OpenID Connect ask for
 }
 
 // AccessLifetime is how long a JWT for an API lives: what cannot be recalled
@@ -67,6 +68,7 @@ func (s *Server) Handler() (http.Handler, error) {
 		return nil, fmt.Errorf("parse pages of the authorization server: %w", err)
 	}
 	s.cookies = newCookieJar(base)
+	s.signInAPI = newSignInAPI(s.Issuer, base.Host)
 	s.limits = newLimits()
 	s.polls = make(chan struct{}, maxPolls)
 	if s.Egress != nil {
@@ -90,6 +92,9 @@ func (s *Server) Handler() (http.Handler, error) {
 	mux.Handle("POST /login", s.browser(s.signIn))
 	mux.Handle("GET /consent", s.browser(s.showConsent))
 	mux.Handle("POST /consent", s.browser(s.decide))
+	mux.Handle("/userinfo", s.public(http.HandlerFunc(s.userinfo)))
+	mux.Handle("GET /logout", s.browser(s.logout))
+	mux.Handle("POST /logout", s.browser(s.logout))
 	mux.Handle("GET /account", s.browser(s.showAccount))
 	mux.Handle("POST /account/end", s.browser(s.endConnection))
 	mux.Handle("POST /account/narrow", s.browser(s.narrowConnection))
@@ -108,7 +113,17 @@ func (s *Server) record(ctx context.Context, e audit.Entry) error {
 	return nil
 }
 
-// apiOf returns the API whose MCP endpoint is resource.
+// resourceOf returns what a grant is for: an API behind its MCP endpoint, or
+// the sign-in itself.
+func (s *Server) resourceOf(resource string) (*catalog.API, bool) {
+	if resource == s.Issuer {
+		return s.signInAPI, true
+	}
+	return s.apiOf(resource)
+}
+
+// apiOf returns the API whose MCP endpoint is resource. Gateways learn of these
+// only.
 func (s *Server) apiOf(resource string) (*catalog.API, bool) {
 	for _, a := range s.APIs {
 		if a.Resource == resource {

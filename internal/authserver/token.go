@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"gatehouse/internal/audit"
@@ -131,6 +132,11 @@ func (s *Server) redeemCode(ctx context.Context, r tokenRequest) (*oauth.TokenRe
 	if r.Client.MayUse(oauth.GrantRefreshToken) {
 		answer.RefreshToken = withRefresh(&token, g, secret.ID(), scopes, now)
 	}
+	if code.Resource == s.Issuer && slices.Contains(scopes, scopeOpenID) {
+		if answer.IDToken, err = s.idToken(ctx, code, g, answer.AccessToken, now); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.recordToken(ctx, r, g, scopes); err != nil {
 		return nil, err
 	}
@@ -146,7 +152,7 @@ func (s *Server) recordToken(ctx context.Context, r tokenRequest, g grant.Grant,
 		Kind: audit.TokenIssued, Outcome: audit.Done, AccountID: g.AccountID, ClientID: r.Client.ID, GrantID: g.ID,
 		Detail: map[string]string{"grant_type": r.Form.Get("grant_type"), "scope": oauth.FormatScope(scopes)},
 	}
-	if api, ok := s.apiOf(g.Resource); ok {
+	if api, ok := s.resourceOf(g.Resource); ok {
 		e.API = api.Name
 	}
 	return s.record(ctx, e)
@@ -170,9 +176,12 @@ func (s *Server) clientCredentials(ctx context.Context, r tokenRequest) (*oauth.
 	if !r.Client.Confidential() {
 		return nil, oauth.NewError(oauth.UnauthorizedClient, "a public client cannot act for itself") // OAuth 2.1 §4.2
 	}
-	api, err := s.target(r.Form.Get("resource"))
+	api, err := s.target(r.Form.Get("resource"), "")
 	if err != nil {
 		return nil, err
+	}
+	if api == s.signInAPI {
+		return nil, oauth.NewError(oauth.InvalidTarget, "a client that acts for itself has nobody to sign in")
 	}
 	asked, err := askedScopes(r.Form.Get("scope"), api)
 	if err != nil {
@@ -183,7 +192,7 @@ func (s *Server) clientCredentials(ctx context.Context, r tokenRequest) (*oauth.
 	if err != nil {
 		return nil, err
 	}
-	allowed := oauth.Intersect(api.Expand(registered), s.scopesSupported())
+	allowed := oauth.Intersect(api.Expand(registered), s.apiScopes())
 	scopes := oauth.Intersect(asked, allowed)
 	if len(scopes) == 0 {
 		return nil, oauth.NewError(oauth.InvalidScope, "this client was given none of these scopes; an administrator can add them")

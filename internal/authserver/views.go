@@ -151,6 +151,16 @@ type ConnectionView struct {
 	LastWell     bool      // the call was carried out
 }
 
+// LogoutView fills logout.html. It posts to /logout what the request had, and
+// "action" leave.
+type LogoutView struct {
+	Host                        string
+	Account                     string
+	Agent                       AgentView
+	Asked                       bool // by a client that is known; else by nobody knows whom
+	Hint, ClientID, Back, State string
+}
+
 // NoticeView fills notice.html: something ended as asked, and nothing more is
 // to be done here ("You are signed out").
 type NoticeView struct {

@@ -51,7 +51,10 @@ type Client struct {
 	Keys            json.RawMessage // JWK set of private_key_jwt; nil otherwise
 	KeysURI         string          // jwks_uri: where a document says that they are, instead of Keys
 	Scope           string          // as registered; echoed, never a ceiling
-	CreatedAt       int64           // Unix seconds
+	// PostLogoutRedirectURIs is where a person may be returned to after signing
+	// out (OpenID Connect RP-Initiated Logout §3.1); exact.
+	PostLogoutRedirectURIs []string
+	CreatedAt              int64 // Unix seconds
 }
 
 // Confidential reports whether the client can be authenticated at all.

@@ -40,6 +40,7 @@ func FromMetadata(m map[string]json.RawMessage, rules Rules) (Client, error) {
 		{"redirect_uris", &c.RedirectURIs}, {"grant_types", &c.GrantTypes}, {"response_types", &c.ResponseTypes},
 		{"client_name", &c.Name}, {"client_uri", &c.URI}, {"application_type", &c.ApplicationType},
 		{"token_endpoint_auth_method", &c.AuthMethod}, {"scope", &c.Scope},
+		{"post_logout_redirect_uris", &c.PostLogoutRedirectURIs},
 	} {
 		if raw, ok := m[f.name]; ok && string(raw) != "null" {
 			if err := json.Unmarshal(raw, f.into); err != nil {
@@ -125,6 +126,14 @@ func (c *Client) takeRedirects(rules Rules) error {
 		}
 		if IsLoopback(uri) {
 			loopback++
+		}
+	}
+	if len(c.PostLogoutRedirectURIs) > maxRedirects {
+		return invalid("more than %d post_logout_redirect_uris", maxRedirects)
+	}
+	for _, uri := range c.PostLogoutRedirectURIs {
+		if err := CheckRedirect(uri, rules.PlainHTTP); err != nil {
+			return invalid("post_logout_redirect_uri %s cannot be registered: %v", clip(uri), err)
 		}
 	}
 	// OpenID Connect Registration §2: web clients have no loopback redirects.

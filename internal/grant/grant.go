@@ -56,6 +56,7 @@ type Request struct {
 	RedirectGiven bool     // redirect_uri was in the request, so the token request must repeat it
 	ForceSignIn   bool     // prompt=login, until the sign-in has happened
 	ForceConsent  bool     // prompt=consent
+	Nonce         string   // for the ID token (OpenID Connect Core §3.1.2.1)
 	AccountID     string   // set by SignIn
 	AMR           []string
 	AuthTime      int64
@@ -84,6 +85,7 @@ type Code struct {
 	Challenge     string
 	Scopes        []string
 	Resource      string
+	Nonce         string
 	AMR           []string
 	AuthTime      int64
 	ExpiresAt     int64

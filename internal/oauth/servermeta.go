@@ -11,6 +11,9 @@ type ServerMetadata struct {
 	IntrospectionSigningAlgValuesSupported     []string `json:"introspection_signing_alg_values_supported,omitempty"` // RFC 9701 §7
 	RevocationEndpoint                         string   `json:"revocation_endpoint,omitempty"`                        // RFC 7009
 	RevocationEndpointAuthMethodsSupported     []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
+	UserinfoEndpoint                           string   `json:"userinfo_endpoint,omitempty"`    // OpenID Connect Discovery §3
+	EndSessionEndpoint                         string   `json:"end_session_endpoint,omitempty"` // OpenID Connect RP-Initiated Logout §2.1
+	ClaimsSupported                            []string `json:"claims_supported,omitempty"`
 	JWKSURI                                    string   `json:"jwks_uri"`
 	ScopesSupported                            []string `json:"scopes_supported,omitempty"`
 	ResponseTypesSupported                     []string `json:"response_types_supported"`

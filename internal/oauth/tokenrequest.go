@@ -40,6 +40,7 @@ type TokenResponse struct {
 	ExpiresIn       int64  `json:"expires_in"`
 	Scope           string `json:"scope"`
 	RefreshToken    string `json:"refresh_token,omitempty"`
+	IDToken         string `json:"id_token,omitempty"` // OpenID Connect Core §3.1.3.3
 	// Feed is what an exchange knew of revocations; for gateways.
 	Feed *FeedPosition `json:"feed,omitempty"`
 }

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,15 +12,16 @@ import (
 
 const (
 	clientColumns = `id, origin, name, uri, application_type, redirect_uris, grant_types, response_types,
-		auth_method, secret_hash, jwks, jwks_uri, scope, created_at`
+		auth_method, secret_hash, jwks, jwks_uri, scope, created_at, post_logout_redirect_uris`
 	insertClient = `INSERT INTO clients (` + clientColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
 	addClient = insertClient + ` ON CONFLICT DO NOTHING`
 	putClient = insertClient + ` ON CONFLICT (id) DO UPDATE SET origin = excluded.origin, name = excluded.name,
 		uri = excluded.uri, application_type = excluded.application_type, redirect_uris = excluded.redirect_uris,
 		grant_types = excluded.grant_types, response_types = excluded.response_types,
 		auth_method = excluded.auth_method, secret_hash = excluded.secret_hash, jwks = excluded.jwks,
-		jwks_uri = excluded.jwks_uri, scope = excluded.scope, created_at = excluded.created_at`
+		jwks_uri = excluded.jwks_uri, scope = excluded.scope, created_at = excluded.created_at,
+		post_logout_redirect_uris = excluded.post_logout_redirect_uris`
 	selectClient = `SELECT ` + clientColumns + ` FROM clients WHERE id = $1`
 	// An assertion that was swept too late does not count as used.
 	useAssertion = `INSERT INTO assertions (hash, expires_at) VALUES ($1, $2)
@@ -56,10 +58,10 @@ func (d *DB) PutClient(ctx context.Context, c client.Client) error {
 // Client implements client.Store.
 func (d *DB) Client(ctx context.Context, id string) (client.Client, error) {
 	var c client.Client
-	var redirects, grants, responses, keys string
+	var redirects, grants, responses, keys, returns string
 	err := d.reader.QueryRowContext(ctx, selectClient, id).Scan(&c.ID, (*string)(&c.Origin), &c.Name, &c.URI,
 		&c.ApplicationType, &redirects, &grants, &responses, &c.AuthMethod, (*string)(&c.SecretHash), &keys,
-		&c.KeysURI, &c.Scope, &c.CreatedAt)
+		&c.KeysURI, &c.Scope, &c.CreatedAt, &returns)
 	if err != nil {
 		return client.Client{}, found("read client", err, client.ErrUnknown)
 	}
@@ -67,7 +69,7 @@ func (d *DB) Client(ctx context.Context, id string) (client.Client, error) {
 		c.Keys = []byte(keys)
 	}
 	c.GrantTypes, c.ResponseTypes = fromWords(grants), fromWords(responses)
-	if err := fromJSON(redirects, &c.RedirectURIs); err != nil {
+	if err := errors.Join(fromJSON(redirects, &c.RedirectURIs), fromJSON(returns, &c.PostLogoutRedirectURIs)); err != nil {
 		return client.Client{}, fmt.Errorf("read client: %w", err)
 	}
 	return c, nil
@@ -90,6 +92,10 @@ func clientRow(c client.Client) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	returns, err := toJSON(c.PostLogoutRedirectURIs)
+	if err != nil {
+		return nil, err
+	}
 	return []any{c.ID, string(c.Origin), c.Name, c.URI, c.ApplicationType, redirects, toWords(c.GrantTypes),
-		toWords(c.ResponseTypes), c.AuthMethod, string(c.SecretHash), string(c.Keys), c.KeysURI, c.Scope, c.CreatedAt}, nil
+		toWords(c.ResponseTypes), c.AuthMethod, string(c.SecretHash), string(c.Keys), c.KeysURI, c.Scope, c.CreatedAt, returns}, nil
 }

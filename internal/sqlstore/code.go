@@ -12,10 +12,10 @@ import (
 
 const (
 	insertCode = `INSERT INTO codes (hash, grant_id, client_id, redirect_uri, redirect_given, challenge, scopes,
-		resource, amr, auth_time, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+		resource, amr, auth_time, expires_at, nonce) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
 	// A used code is found after its expiry too, so that its replay is noticed.
 	selectCode = `SELECT c.client_id, c.redirect_uri, c.redirect_given, c.challenge, c.scopes, c.resource, c.amr,
-		c.auth_time, c.expires_at, ` + grantColumns + ` FROM codes c JOIN grants g ON g.id = c.grant_id
+		c.auth_time, c.expires_at, c.nonce, ` + grantColumns + ` FROM codes c JOIN grants g ON g.id = c.grant_id
 		WHERE c.hash = $1 AND (c.expires_at > $2 OR c.used_at IS NOT NULL) AND ` + grantLive
 	redeemCode = `UPDATE codes SET used_at = $2 WHERE hash = $1 AND used_at IS NULL AND expires_at > $2
 		AND EXISTS (SELECT 1 FROM grants g WHERE g.id = codes.grant_id AND ` + grantLive + `) RETURNING grant_id`
@@ -33,7 +33,7 @@ func (d *DB) Code(ctx context.Context, h secret.Hash, now time.Time) (grant.Code
 	c := grant.Code{Hash: h}
 	var scopes, amr string
 	g, err := scanGrant(d.reader.QueryRowContext(ctx, selectCode, string(h), now.Unix()), &c.ClientID, &c.RedirectURI,
-		&c.RedirectGiven, &c.Challenge, &scopes, &c.Resource, &amr, &c.AuthTime, &c.ExpiresAt)
+		&c.RedirectGiven, &c.Challenge, &scopes, &c.Resource, &amr, &c.AuthTime, &c.ExpiresAt, &c.Nonce)
 	if err != nil {
 		return grant.Code{}, grant.Grant{}, found("read code", err, grant.ErrNotFound)
 	}

@@ -60,7 +60,7 @@ func (d *DB) Approve(ctx context.Context, requestID string, held, g grant.Grant,
 			return err
 		}
 		_, err = q.ExecContext(ctx, insertCode, string(c.Hash), id, c.ClientID, c.RedirectURI, c.RedirectGiven,
-			c.Challenge, toWords(c.Scopes), c.Resource, toWords(c.AMR), c.AuthTime, c.ExpiresAt)
+			c.Challenge, toWords(c.Scopes), c.Resource, toWords(c.AMR), c.AuthTime, c.ExpiresAt, c.Nonce)
 		if err != nil || held.ID == "" || !ended && !narrows(g, held) {
 			return err
 		}

@@ -9,9 +9,9 @@ import (
 
 const (
 	requestColumns = `id, browser_hash, client_id, redirect_uri, state, challenge, scopes, resource, redirect_given,
-		force_sign_in, force_consent, account_id, amr, auth_time, expires_at`
+		force_sign_in, force_consent, account_id, amr, auth_time, expires_at, nonce`
 	insertRequest = `INSERT INTO requests (` + requestColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`
 	selectRequest = `SELECT ` + requestColumns + ` FROM requests WHERE id = $1 AND expires_at > $2`
 	signIn        = `UPDATE requests SET account_id = $3, amr = $4, auth_time = $5, force_sign_in = $6
 		WHERE id = $1 AND expires_at > $2`
@@ -24,7 +24,7 @@ const (
 func (d *DB) SaveRequest(ctx context.Context, r grant.Request) error {
 	_, err := d.exec(ctx, "save authorization request", insertRequest, r.ID, string(r.BrowserHash), r.ClientID,
 		r.RedirectURI, r.State, r.Challenge, toWords(r.Scopes), r.Resource, r.RedirectGiven, r.ForceSignIn,
-		r.ForceConsent, r.AccountID, toWords(r.AMR), r.AuthTime, r.ExpiresAt)
+		r.ForceConsent, r.AccountID, toWords(r.AMR), r.AuthTime, r.ExpiresAt, r.Nonce)
 	return err
 }
 
@@ -34,7 +34,7 @@ func (d *DB) Request(ctx context.Context, id string, now time.Time) (grant.Reque
 	var scopes, amr string
 	err := d.reader.QueryRowContext(ctx, selectRequest, id, now.Unix()).Scan(&r.ID, (*string)(&r.BrowserHash),
 		&r.ClientID, &r.RedirectURI, &r.State, &r.Challenge, &scopes, &r.Resource, &r.RedirectGiven,
-		&r.ForceSignIn, &r.ForceConsent, &r.AccountID, &amr, &r.AuthTime, &r.ExpiresAt)
+		&r.ForceSignIn, &r.ForceConsent, &r.AccountID, &amr, &r.AuthTime, &r.ExpiresAt, &r.Nonce)
 	if err != nil {
 		return grant.Request{}, found("read authorization request", err, grant.ErrNotFound)
 	}

@@ -98,7 +98,8 @@ func views(t *testing.T, b *tab) []view {
 			b.see(`button.ends`)
 		}},
 		{"account-ended", func() { b.click(`button.ends`); b.see(`[role="status"]`) }},
-		{"signed-out", func() { b.click(`button[value="here"]`); b.see(`a[href="/account"]`) }},
+		{"sign-out", func() { b.open(p.Login + "/logout"); b.see(`a.button`) }},
+		{"signed-out", func() { b.click(`button[value="leave"]`); b.see(`a[href="/account"]`) }},
 		{"error", func() { b.open(p.Login + "/authorize?client_id=nobody") }},
 		{"front", func() { b.open(p.Login + "/") }},
 		{"home", func() { b.open(p.Home + "/") }},

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gatehouse/internal/webtest"
 )
 
 // script runs one of our drivers of a package that others wrote.
@@ -137,4 +139,30 @@ func TestMCPRemote(t *testing.T) {
 	found, _ := p.wait(`(https://login\.localhost:\d+/authorize\?\S+)`, 0)
 	allowTrusting(t, authority, found[1], "alice")
 	p.wait(`fetch-users`, 0)
+}
+
+// openid-client as a relying party: it signs a person in, checks the ID token by
+// the letter, asks for userinfo, and signs the person out again.
+func TestOpenIDLogin(t *testing.T) {
+	mcp, data := demo(t)
+	login := strings.Replace(mcp, "mcp.", "login.", 1)
+	p := script(t, data, "openid-login.mjs", login)
+	b := webtest.NewBrowser(t, nil)
+	found, _ := p.wait(`(?m)^authorize (\S+)$`, 0)
+	b.Get(found[1]).Follow().Submit("username=alice", nil).Follow().Submit("action=allow", nil).Follow()
+	var got struct {
+		Sub, Logout string
+		Userinfo    map[string]string
+	}
+	answer(t, p, &got)
+	if got.Sub == "" || got.Userinfo["sub"] != got.Sub || got.Userinfo["preferred_username"] != "alice" {
+		t.Fatalf("%+v\n%s", got, p.text())
+	}
+	page := b.Get(got.Logout)
+	if to := page.Location(); !strings.HasSuffix(to.String(), "/bye?state=after") {
+		t.Errorf("after signing out: %d %s", page.Status, to)
+	}
+	if again := b.Get(login + "/account"); again.Status != 303 {
+		t.Errorf("still signed in: %d", again.Status)
+	}
 }
