@@ -77,7 +77,7 @@ type Store interface {
 	// configuration defines, such as the gateway.
 	PutClient(ctx context.Context, c Client) error
 	// ReplaceClient stores c in place of old, which is another party by the same
-	// ID: everything that old was allowed ends. It does nothing if old is not what
+	// ID: everything that old was allowed or asked for ends. It does nothing if old is not what
 	// is stored any more.
 	ReplaceClient(ctx context.Context, old, c Client, now time.Time) error
 	// Client returns the client with this ID, else ErrUnknown.

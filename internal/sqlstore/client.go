@@ -72,6 +72,10 @@ func (d *DB) ReplaceClient(ctx context.Context, old, c client.Client, now time.T
 		if _, err := q.ExecContext(ctx, putClient, row...); err != nil {
 			return err
 		}
+		// An answer on a page that showed the old one must not make a grant beside this.
+		if _, err := q.ExecContext(ctx, `DELETE FROM requests WHERE client_id = $1`, c.ID); err != nil {
+			return err
+		}
 		n, err := changed(q.ExecContext(ctx, endGrantsOf+"client_id = $1", c.ID, now.Unix()))
 		if err != nil || n == 0 {
 			return err

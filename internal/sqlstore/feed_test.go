@@ -384,6 +384,8 @@ func TestReplaceClient(t *testing.T) {
 			approve(t, db, g, code, now)
 			must(t, db.RedeemCode(ctx, code.Hash, aToken(secret.Hash("t-"+id)), now))
 		}
+		waiting := request("waiting")
+		must(t, db.SaveRequest(ctx, waiting))
 		at := start(t, db)
 		another := old
 		another.RedirectURIs = []string{"https://two.example/cb"}
@@ -402,6 +404,8 @@ func TestReplaceClient(t *testing.T) {
 		}
 		_, _, err = db.Token(ctx, "t-cl", now)
 		wantErr(t, "its token", err, grant.ErrNotFound)
+		_, err = db.Request(ctx, waiting.ID, now)
+		wantErr(t, "a consent page that was open", err, grant.ErrNotFound)
 		_, _, err = db.Token(ctx, "t-other", now)
 		must(t, err)
 		events, _, err := db.Events(ctx, at, 10)
