@@ -130,7 +130,7 @@ type clientEndCommand struct {
 
 func (c *clientEndCommand) Help() string {
 	return "Everything it was allowed ends, and its registration with it: it cannot come back as itself. " +
-		"One that registers itself can do so anew, and then needs everybody's consent again.\n\nExample:\n\n" +
+		"One that registers itself, or is described by a document of its own, can come again, and then needs everybody's consent anew.\n\nExample:\n\n" +
 		"  gatehouse client end 7hq2mdk4... --reason \"the laptop was stolen\""
 }
 

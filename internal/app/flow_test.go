@@ -213,6 +213,30 @@ func TestFlow(t *testing.T) {
 	})
 }
 
+// architecture.md: a warm call asks the authorization server nothing, and the
+// polls of the feed that makes this possible fill no log.
+func TestFlowOfWarmCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDemo(t)
+		token := d.connect("alice")
+		d.regions(token)
+		synctest.Wait()
+		before := d.Log.String()
+		for range 100 {
+			d.regions(token)
+			time.Sleep(250 * time.Millisecond)
+		}
+		synctest.Wait()
+		log := d.Log.String()[len(before):]
+		if n := strings.Count(log, "host=login.localhost:8080"); n != 0 {
+			t.Errorf("%d requests to the authorization server for 100 calls in 25 seconds:\n%s", n, log)
+		}
+		if n := strings.Count(log, "mcp_method=tools/call"); n != 100 {
+			t.Errorf("the log has %d calls", n)
+		}
+	})
+}
+
 // Switching a scope off at consent is felt at the tool behind it.
 func TestFlowWithAScopeSwitchedOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

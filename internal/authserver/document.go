@@ -53,14 +53,30 @@ func (s *Server) storedClient(ctx context.Context, id string) (client.Client, er
 
 // described returns the client of a document and stores what has changed of
 // it, so that consent pages, exchange and audit find it without a fetch. What
-// people agreed to is compared with Fingerprint.
+// people agreed to is compared with Fingerprint. A document that makes another
+// party of the client ends what it was allowed, with the tokens that are out
+// (security.md 2).
 func (s *Server) described(r *http.Request, id string, stored client.Client) (client.Client, error) {
 	if s.documents == nil {
 		return client.Client{}, client.ErrUnknown
 	}
+	began := time.Now()
 	c, err := s.documents.Client(r.Context(), id, s.mayFetch(r, id))
 	if err != nil {
 		return client.Client{}, err
+	}
+	another := stored.ID != "" && !c.SameParty(stored)
+	if another {
+		// What that ends cannot be undone, and another replica may have seen a
+		// later document than is held here: look again.
+		var sure bool
+		if c, sure, err = s.documents.Newer(r.Context(), id, began, s.mayFetch(r, id)); err != nil {
+			return client.Client{}, err
+		}
+		if !sure {
+			return stored, nil
+		}
+		another = !c.SameParty(stored)
 	}
 	if c.CreatedAt = stored.CreatedAt; c.CreatedAt == 0 {
 		c.CreatedAt = time.Now().Unix()
@@ -75,8 +91,14 @@ func (s *Server) described(r *http.Request, id string, stored client.Client) (cl
 	if stored.ID != "" {
 		entry.Reason = "the document has changed"
 	}
+	if another {
+		entry.Reason = "the document has changed in where answers go or how the client proves itself; what it was allowed ends"
+	}
 	if err := s.record(r.Context(), entry); err != nil {
 		return client.Client{}, err
+	}
+	if another {
+		return c, s.Clients.ReplaceClient(r.Context(), stored, c, time.Now())
 	}
 	return c, s.Clients.PutClient(r.Context(), c)
 }

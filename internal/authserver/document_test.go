@@ -293,6 +293,83 @@ func TestChangedDocumentsNeedNewConsent(t *testing.T) {
 	}
 }
 
+// security.md 2, 4, 12, R-AS-18: a document that sends answers elsewhere, or
+// whose client proves itself otherwise, ends what was allowed before, tokens
+// that are out included, and tells the gateways. A name does not.
+func TestChangedDocumentsEndWhatTheyWereAllowed(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change []string
+		ends   bool
+	}{
+		"name":           {[]string{"client_name", `"Claude"`}, false},
+		"order":          {[]string{"redirect_uris", `["https://elsewhere.example/cb","` + callback + `","https://HOST/cb"]`}, false},
+		"redirects":      {[]string{"redirect_uris", `["` + callback + `","https://evil.example/cb"]`}, true},
+		"authentication": {[]string{"token_endpoint_auth_method", `"private_key_jwt"`, "jwks_uri", `"https://HOST/jwks.json"`}, true},
+		"no document":    {nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, dsn := publish(t), newDSN(t)
+			// Two replicas: one has seen the document before it changed, and goes on.
+			old := p.world(t, dsn)
+			first := old.form("/token", redemption(p.ID, old.code(request(p.ID, nil), "alice")))
+			for i := range tt.change {
+				tt.change[i] = strings.ReplaceAll(tt.change[i], "HOST", p.Host)
+			}
+			p.change(http.StatusOK, tt.change...)
+			if tt.change == nil {
+				p.change(http.StatusNotFound)
+			}
+			fresh := p.world(t, dsn)
+			at := fresh.poll("", 0)
+			fresh.browser().Get(request(p.ID, nil))
+			if active := fresh.introspect(first.str("access_token")).Body["active"]; active == tt.ends {
+				t.Fatalf("the token that is out: active %v", active)
+			}
+			news := fresh.poll(at.str("epoch"), number(at)).Body["events"].([]any)
+			if !tt.ends {
+				if len(news) != 0 {
+					t.Errorf("events %v", news)
+				}
+				return
+			}
+			if len(news) != 1 || news[0].(map[string]any)["id"] != p.ID {
+				t.Errorf("events %v", news)
+			}
+			if a := old.form("/token", refreshForm(p.ID, first.str("refresh_token"))); a.Status == http.StatusOK {
+				t.Error("its refresh token works at the other replica")
+			}
+			if name != "redirects" {
+				return
+			}
+			// The other replica does not take what it held for a change back.
+			second := fresh.form("/token", redemption(p.ID, fresh.code(request(p.ID, nil), "alice")))
+			old.browser().Get(request(p.ID, nil))
+			if fresh.introspect(second.str("access_token")).Body["active"] != true {
+				t.Error("a replica that held the old document ended what was allowed to the new one")
+			}
+		})
+	}
+}
+
+// A change that another replica has seen, while the document cannot be had here:
+// what it saw counts, and nothing ends.
+func TestReplicaThatCannotLookAgain(t *testing.T) {
+	p, dsn := publish(t), newDSN(t)
+	old := p.world(t, dsn)
+	old.browser().Get(request(p.ID, nil))
+	p.change(http.StatusOK, "redirect_uris", `["`+callback+`"]`)
+	fresh := p.world(t, dsn)
+	token := fresh.form("/token", redemption(p.ID, fresh.code(request(p.ID, nil), "alice"))).str("access_token")
+	p.change(http.StatusServiceUnavailable)
+	elsewhere := old.browser().Get(request(p.ID, map[string]string{"redirect_uri": "https://elsewhere.example/cb"}))
+	if elsewhere.Status != http.StatusBadRequest {
+		t.Errorf("a redirect that was taken away: %d", elsewhere.Status)
+	}
+	if token == "" || fresh.introspect(token).Body["active"] != true {
+		t.Error("what was allowed ended")
+	}
+}
+
 // A decision is about what its page showed; another server may have seen a
 // change meanwhile.
 func TestDocumentChangesWhileConsentIsOpen(t *testing.T) {

@@ -79,6 +79,10 @@ type Store interface {
 	// PutClient stores c in place of whatever had its ID: for clients that the
 	// configuration defines, such as the gateway.
 	PutClient(ctx context.Context, c Client) error
+	// ReplaceClient stores c in place of old, which is another party by the same
+	// ID: everything that old was allowed or asked for ends. It does nothing if old is not what
+	// is stored any more.
+	ReplaceClient(ctx context.Context, old, c Client, now time.Time) error
 	// Client returns the client with this ID, else ErrUnknown.
 	Client(ctx context.Context, id string) (Client, error)
 	// UseAssertion remembers the ID of a client assertion until it expires and

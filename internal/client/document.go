@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"mime"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -106,17 +107,28 @@ func (c Client) OnlyLoopback() bool {
 // fingerprint that it was given for (security.md 2 and 4). What a jwks_uri
 // leads to is not in it: keys rotate, and who holds the address decides them.
 func (c Client) Fingerprint() string {
-	redirects := slices.Sorted(slices.Values(c.RedirectURIs))
-	var keys bytes.Buffer
-	if json.Compact(&keys, c.Keys) != nil {
-		keys.Reset() // there are none
-	}
-	text, err := json.Marshal([]any{c.Name, redirects, c.AuthMethod, keys.String(), c.KeysURI, string(c.SecretHash)})
+	text, err := json.Marshal(append([]any{c.Name}, c.identity()...))
 	if err != nil {
 		return "" // strings always marshal
 	}
 	sum := sha256.Sum256(text)
 	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// SameParty reports whether c gets its answers where other does and proves
+// itself as other does. If not, it is another client by the same ID, and what
+// was allowed to the one was not allowed to it (security.md 2).
+func (c Client) SameParty(other Client) bool {
+	return reflect.DeepEqual(c.identity(), other.identity())
+}
+
+// identity is where a client gets its answers and how it proves itself.
+func (c Client) identity() []any {
+	var keys bytes.Buffer
+	if json.Compact(&keys, c.Keys) != nil {
+		keys.Reset() // there are none
+	}
+	return []any{slices.Sorted(slices.Values(c.RedirectURIs)), c.AuthMethod, keys.String(), c.KeysURI, string(c.SecretHash)}
 }
 
 // parseDocument makes a client of the document at id: R-AS-8, §4 and §4.1.

@@ -81,16 +81,23 @@ type held struct {
 // was a while ago. Before it fetches it calls permit, whose error it returns.
 // Other errors are *DocumentError.
 func (d *Documents) Client(ctx context.Context, id string, permit func() error) (Client, error) {
+	c, _, err := d.Newer(ctx, id, time.Time{}, permit)
+	return c, err
+}
+
+// Newer is Client for a caller that wants to know what the document was after
+// a time; ok is false if that cannot be had and the client is an older one.
+func (d *Documents) Newer(ctx context.Context, id string, than time.Time, permit func() error) (c Client, ok bool, err error) {
 	if err := CheckDocumentID(id); err != nil {
-		return Client{}, &DocumentError{Reason: "this address cannot be a client_id: " + err.Error()}
+		return Client{}, false, &DocumentError{Reason: "this address cannot be a client_id: " + err.Error()}
 	}
-	h, err := d.get(ctx, address{url: id}, time.Time{}, permit)
+	h, err := d.get(ctx, address{url: id}, than, permit)
 	if err != nil {
-		return Client{}, err
+		return Client{}, false, err
 	}
-	c := *h.client
+	c = *h.client
 	c.RedirectURIs, c.GrantTypes, c.ResponseTypes = slices.Clone(c.RedirectURIs), slices.Clone(c.GrantTypes), slices.Clone(c.ResponseTypes)
-	return c, nil
+	return c, h.failure == nil && !h.asked.Before(than), nil
 }
 
 // Keys returns the key set at a client's jwks_uri and when it was asked for.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gatehouse/internal/client"
+	"gatehouse/internal/oauth"
 	"gatehouse/internal/secret"
 )
 
@@ -23,6 +24,9 @@ const (
 		jwks_uri = excluded.jwks_uri, scope = excluded.scope, created_at = excluded.created_at,
 		post_logout_redirect_uris = excluded.post_logout_redirect_uris`
 	selectClient = `SELECT ` + clientColumns + ` FROM clients WHERE id = $1`
+	// holdUnchanged changes nothing, but locks the row if it is as it was read.
+	holdUnchanged = `UPDATE clients SET name = name WHERE (` + clientColumns + `) =
+		($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
 	// An assertion that was swept too late does not count as used.
 	useAssertion = `INSERT INTO assertions (hash, expires_at) VALUES ($1, $2)
 		ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at WHERE assertions.expires_at <= $3`
@@ -53,6 +57,32 @@ func (d *DB) PutClient(ctx context.Context, c client.Client) error {
 	}
 	_, err = d.exec(ctx, "put client", putClient, row...)
 	return err
+}
+
+// ReplaceClient implements client.Store.
+func (d *DB) ReplaceClient(ctx context.Context, old, c client.Client, now time.Time) error {
+	was, errOld := clientRow(old)
+	row, err := clientRow(c)
+	if err = errors.Join(errOld, err); err != nil {
+		return fmt.Errorf("replace client: %w", err)
+	}
+	return d.do(ctx, "replace client", func(ctx context.Context, q runner) error {
+		if n, err := changed(q.ExecContext(ctx, holdUnchanged, was...)); err != nil || n == 0 {
+			return err
+		}
+		if _, err := q.ExecContext(ctx, putClient, row...); err != nil {
+			return err
+		}
+		// An answer on a page that showed the old one must not make a grant beside this.
+		if _, err := q.ExecContext(ctx, `DELETE FROM requests WHERE client_id = $1`, c.ID); err != nil {
+			return err
+		}
+		n, err := changed(q.ExecContext(ctx, endGrantsOf+"client_id = $1", c.ID, now.Unix()))
+		if err != nil || n == 0 {
+			return err
+		}
+		return announce(ctx, q, oauth.SubjectClient, c.ID, now)
+	})
 }
 
 // Client implements client.Store.

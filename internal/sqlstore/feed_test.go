@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"gatehouse/internal/account"
 	"gatehouse/internal/client"
@@ -367,4 +368,51 @@ func TestFeedComesToAnOldDatabase(t *testing.T) {
 			}
 		})
 	}
+}
+
+// security.md 2, 12: what was allowed to a client ends when another takes its
+// ID, once, and only if it is the client that was looked at.
+func TestReplaceClient(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		ctx, db := t.Context(), open(t, dsn, sqlstore.Options{})
+		old := client.Client{ID: "cl", Origin: client.Document, Name: "One", AuthMethod: oauth.AuthNone, RedirectURIs: []string{"https://one.example/cb"}, CreatedAt: 7}
+		must(t, db.AddClient(ctx, old))
+		for _, id := range []string{"cl", "other"} {
+			g := aGrant("g-" + id)
+			g.ClientID = id
+			code := aCode(secret.Hash("c-" + id))
+			code.ClientID = id
+			approve(t, db, g, code, now)
+			must(t, db.RedeemCode(ctx, code.Hash, aToken(secret.Hash("t-"+id)), now))
+		}
+		waiting := request("waiting")
+		must(t, db.SaveRequest(ctx, waiting))
+		at := start(t, db)
+		another := old
+		another.RedirectURIs = []string{"https://two.example/cb"}
+		stale := old
+		stale.Name = "None"
+		must(t, db.ReplaceClient(ctx, stale, another, now)) // which is not what is stored
+		_, _, err := db.Token(ctx, "t-cl", now)
+		must(t, err)
+		for range 2 { // the second finds it done
+			must(t, db.ReplaceClient(ctx, old, another, now))
+			got, err := db.Client(ctx, "cl")
+			must(t, err)
+			if diff := cmp.Diff(another, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("stored:\n%s", diff)
+			}
+		}
+		_, _, err = db.Token(ctx, "t-cl", now)
+		wantErr(t, "its token", err, grant.ErrNotFound)
+		_, err = db.Request(ctx, waiting.ID, now)
+		wantErr(t, "a consent page that was open", err, grant.ErrNotFound)
+		_, _, err = db.Token(ctx, "t-other", now)
+		must(t, err)
+		events, _, err := db.Events(ctx, at, 10)
+		must(t, err)
+		if diff := cmp.Diff([]oauth.FeedEvent{{Number: 1, Subject: oauth.SubjectClient, ID: "cl"}}, events); diff != "" {
+			t.Errorf("events:\n%s", diff)
+		}
+	})
 }
