@@ -14,8 +14,8 @@ import (
 const (
 	clientColumns = `id, origin, name, uri, application_type, redirect_uris, grant_types, response_types,
 		auth_method, secret_hash, jwks, jwks_uri, scope, created_at, post_logout_redirect_uris`
-	insertClient = `INSERT INTO clients (` + clientColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+	clientValues = `($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+	insertClient = `INSERT INTO clients (` + clientColumns + `) VALUES ` + clientValues
 	addClient = insertClient + ` ON CONFLICT DO NOTHING`
 	putClient = insertClient + ` ON CONFLICT (id) DO UPDATE SET origin = excluded.origin, name = excluded.name,
 		uri = excluded.uri, application_type = excluded.application_type, redirect_uris = excluded.redirect_uris,
@@ -25,8 +25,7 @@ const (
 		post_logout_redirect_uris = excluded.post_logout_redirect_uris`
 	selectClient = `SELECT ` + clientColumns + ` FROM clients WHERE id = $1`
 	// holdUnchanged changes nothing, but locks the row if it is as it was read.
-	holdUnchanged = `UPDATE clients SET name = name WHERE (` + clientColumns + `) =
-		($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
+	holdUnchanged = `UPDATE clients SET name = name WHERE (` + clientColumns + `) = ` + clientValues
 	// An assertion that was swept too late does not count as used.
 	useAssertion = `INSERT INTO assertions (hash, expires_at) VALUES ($1, $2)
 		ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at WHERE assertions.expires_at <= $3`
@@ -122,7 +121,7 @@ func clientRow(c client.Client) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	returns, err := toJSON(c.PostLogoutRedirectURIs)
+	returns, err := toJSON(append([]string{}, c.PostLogoutRedirectURIs...)) // never null: see holdUnchanged
 	if err != nil {
 		return nil, err
 	}
