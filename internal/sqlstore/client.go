@@ -16,8 +16,8 @@ const (
 		auth_method, secret_hash, jwks, jwks_uri, scope, created_at, post_logout_redirect_uris`
 	clientValues = `($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
 	insertClient = `INSERT INTO clients (` + clientColumns + `) VALUES ` + clientValues
-	addClient = insertClient + ` ON CONFLICT DO NOTHING`
-	putClient = insertClient + ` ON CONFLICT (id) DO UPDATE SET origin = excluded.origin, name = excluded.name,
+	addClient    = insertClient + ` ON CONFLICT DO NOTHING`
+	putClient    = insertClient + ` ON CONFLICT (id) DO UPDATE SET origin = excluded.origin, name = excluded.name,
 		uri = excluded.uri, application_type = excluded.application_type, redirect_uris = excluded.redirect_uris,
 		grant_types = excluded.grant_types, response_types = excluded.response_types,
 		auth_method = excluded.auth_method, secret_hash = excluded.secret_hash, jwks = excluded.jwks,
