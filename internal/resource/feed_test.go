@@ -259,6 +259,28 @@ func TestFeedIsCut(t *testing.T) {
 	})
 }
 
+// security.md 11: a gateway that is cut off by silence refuses within a second,
+// instead of waiting as long as for a server that is only slow.
+func TestSilenceIsToldSoon(t *testing.T) {
+	fed(t, func(t *testing.T, s *fedAS, i *resource.Introspector) {
+		s.set(func() { s.late = 2 * time.Second })
+		begun := time.Now()
+		wants(t, i, "while the feed is fresh", nil)
+		if took := time.Since(begun); took != 2*time.Second {
+			t.Errorf("a slow answer took %v", took)
+		}
+		s.set(func() { s.late = time.Minute })
+		time.Sleep(3 * time.Second)
+		begun = time.Now()
+		wants(t, i, "after a silence", resource.ErrUnavailable)
+		if took := time.Since(begun); took > time.Second {
+			t.Errorf("refused after %v", took)
+		}
+		s.set(func() { s.late = 0 })
+		time.Sleep(time.Minute)
+	})
+}
+
 // security.md 11: freshness counts from when the last answered poll was sent.
 func TestFreshnessCountsFromThePollThatWasSent(t *testing.T) {
 	fed(t, func(t *testing.T, s *fedAS, i *resource.Introspector) {

@@ -205,7 +205,13 @@ func (i *Introspector) fetch(ctx context.Context, token string) (oauth.Introspec
 	if err != nil {
 		return oauth.Introspection{}, err
 	}
-	status, body, err := i.Server.Post(ctx, endpoint, form, askTimeout)
+	patience := askTimeout
+	if i.Feed != nil && !i.Feed.Fresh(time.Now()) {
+		// Nothing has come from there for a second. Callers learn soon that they
+		// are cut off with us.
+		patience = Freshness
+	}
+	status, body, err := i.Server.Post(ctx, endpoint, form, patience)
 	if err != nil {
 		return oauth.Introspection{}, err
 	}
