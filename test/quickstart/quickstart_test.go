@@ -52,6 +52,7 @@ func TestQuickstart(t *testing.T) {
 			checkClaim(t, r, client)
 			checkRefusals(t, r, client)
 			checkTry(t, r, mcp)
+			checkConsole(t, mcp)
 
 			shop.stop()
 			if got := client.call("list-books", `{}`); !got.IsError || !strings.Contains(got.text(), "cannot be reached just now") {
@@ -230,3 +231,14 @@ func read(t *testing.T, path string) string {
 
 // patience bounds what waits for another process.
 const patience = 30 * time.Second
+
+// checkConsole uses the console, which signs alice in without a browser here.
+func checkConsole(t *testing.T, mcp string) {
+	t.Helper()
+	cmd := exec.Command(binary, "connect", mcp, "--store", t.TempDir(), "--login-with", "alice", "call", "list-books")
+	cmd.Env = append(os.Environ(), "GATEHOUSE_PASSWORD="+password)
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "Lisbon") {
+		t.Errorf("gatehouse connect: %v\n%s", err, out)
+	}
+}
