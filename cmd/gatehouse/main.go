@@ -37,6 +37,8 @@ type cli struct {
 	Person     personCommand     `cmd:"" help:"Manage the people who sign in."`
 	Client     clientCommand     `cmd:"" help:"Manage the agents that connect."`
 	Grant      grantCommand      `cmd:"" help:"Manage what people allowed agents."`
+	Pause      pauseCommand      `cmd:"" help:"Stop a grant, an agent, a person or everything for now."`
+	Resume     resumeCommand     `cmd:"" help:"Take a pause back."`
 	Key        keyCommand        `cmd:"" help:"Manage the keys that sign tokens for APIs."`
 	Completion completionCommand `cmd:"" help:"Print a completion script for a shell."`
 

@@ -43,6 +43,9 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return back(err)
 	}
+	if err := s.Pauses.Paused(r.Context(), grant.Parties{Client: c.ID}); err != nil {
+		return err // a page: the client would only come again
+	}
 	now := time.Now()
 	browser := secret.New("")
 	req.ID, req.BrowserHash = secret.ID(), secret.Sum(browser)

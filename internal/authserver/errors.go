@@ -54,6 +54,10 @@ func asOAuth(err error) *oauth.Error {
 		return e
 	}
 	switch {
+	case errors.Is(err, grant.ErrPaused):
+		// The one code on which clients send the person to sign in again, where a
+		// page says what has happened.
+		return &oauth.Error{Code: oauth.InvalidGrant, Description: "an administrator has paused this; nothing was consumed, and it works again once it is resumed", Cause: err}
 	case errors.Is(err, grant.ErrUsed):
 		return &oauth.Error{Code: oauth.InvalidGrant, Description: "the code was redeemed a moment ago; use the answer to that request", Cause: err}
 	case errors.Is(err, grant.ErrNotFound), errors.Is(err, grant.ErrReplayed):
@@ -145,6 +149,13 @@ func asPage(err error) *pageError {
 	}
 	if errors.Is(err, account.ErrNotFound) || errors.Is(err, grant.ErrNotFound) {
 		return errRequestGone
+	}
+	if errors.Is(err, grant.ErrPaused) {
+		return &pageError{Status: http.StatusForbidden, Cause: err, View: ErrorView{
+			Title: "This agent is paused",
+			What:  "An administrator has paused it, or what you allowed it, for now. Nothing was allowed or changed.",
+			Next:  "Ask your administrator. When it is resumed, start again from your agent.",
+		}}
 	}
 	return &pageError{Status: http.StatusInternalServerError, Cause: err, View: ErrorView{
 		Title: "Something went wrong on this server",

@@ -79,11 +79,17 @@ func (st standing) offered(req grant.Request) []string {
 // it. What a gateway found missing forces the whole page.
 func (s *Server) standing(ctx context.Context, req grant.Request, c client.Client) (standing, error) {
 	now := time.Now()
+	if err := s.Pauses.Paused(ctx, grant.Parties{Client: req.ClientID, Account: req.AccountID}); err != nil {
+		return standing{}, err
+	}
 	g, err := s.Grants.Remembered(ctx, req.AccountID, req.ClientID, req.Resource, now)
 	if errors.Is(err, grant.ErrNotFound) {
 		return standing{}, nil
 	}
 	if err != nil {
+		return standing{}, err
+	}
+	if err := s.Pauses.Paused(ctx, grant.Parties{Grant: g.ID}); err != nil {
 		return standing{}, err
 	}
 	if g.Agreed != c.Fingerprint() {

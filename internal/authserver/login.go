@@ -88,6 +88,9 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 // errSlowDown means that this name or this address tried too often.
 var errSlowDown = errors.New("too many sign-in attempts")
 
+// errAccountPaused comes after the right password only, so it tells nobody else.
+var errAccountPaused = errors.New("the account is paused")
+
 // authenticate slows guessing down, by name and by address alike for names
 // that exist and names that do not, and then asks the authenticator.
 func (s *Server) authenticate(r *http.Request, name, password string) (account.Account, []string, error) {
@@ -109,7 +112,14 @@ func (s *Server) authenticate(r *http.Request, name, password string) (account.A
 			return account.Account{}, nil, errSlowDown
 		}
 	}
-	return s.Authenticator.SignIn(r.Context(), name, password)
+	acc, amr, err := s.Authenticator.SignIn(r.Context(), name, password)
+	if err == nil {
+		err = s.Pauses.Paused(r.Context(), grant.Parties{Account: acc.ID})
+	}
+	if errors.Is(err, grant.ErrPaused) {
+		err = errAccountPaused
+	}
+	return acc, amr, err
 }
 
 // loginProblem says what a person can do about a failed sign-in; empty for
@@ -120,6 +130,8 @@ func loginProblem(err error) (int, string) {
 		return http.StatusUnauthorized, "Name and password do not belong together. Check both and try again."
 	case errors.Is(err, account.ErrName):
 		return http.StatusBadRequest, "This name cannot be used: " + strings.TrimPrefix(err.Error(), account.ErrName.Error()+": ") + "."
+	case errors.Is(err, errAccountPaused):
+		return http.StatusForbidden, "An administrator has paused your account, or everything here. Ask them."
 	case errors.Is(err, errSlowDown):
 		return http.StatusTooManyRequests, "Too many attempts. Wait a minute and try again."
 	case errors.Is(err, secret.ErrBusy):

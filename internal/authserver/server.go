@@ -32,6 +32,7 @@ type Server struct {
 	Revocations   grant.Feed
 	StepUps       grant.StepUp
 	Connections   grant.Connections
+	Pauses        grant.Pauses
 	Audit         audit.Store
 	Authenticator *account.Authenticator
 	Keys          *Keyring // that sign JWTs for APIs

@@ -38,6 +38,9 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.Pauses.Paused(r.Context(), grant.Parties{Client: c.ID}); err != nil {
+		return err
+	}
 	grantType := form.Get("grant_type")
 	httpserver.Note(r.Context(), "client_id", c.ID)
 	httpserver.Note(r.Context(), "grant_type", knownGrantType(grantType))

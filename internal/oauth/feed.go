@@ -16,6 +16,8 @@ const (
 	SubjectGrant   = "grant"   // what hangs off a grant; it may also have been narrowed
 	SubjectClient  = "client"  // all grants of a client
 	SubjectAccount = "account" // all grants of an account
+
+	SubjectEverything = "everything" // no reader needs to know it by name
 )
 
 // FeedEvent is one act of revocation.

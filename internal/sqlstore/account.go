@@ -20,7 +20,8 @@ const (
 	insertSession       = `INSERT INTO sessions (hash, account_id, amr, auth_time, expires_at) VALUES ($1, $2, $3, $4, $5)`
 	deleteSession       = `DELETE FROM sessions WHERE hash = $1`
 	selectSession       = `SELECT s.amr, s.auth_time, s.expires_at, ` + accountColumns + `
-		FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.hash = $1 AND s.expires_at > $2`
+		FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.hash = $1 AND s.expires_at > $2
+		AND NOT EXISTS (SELECT 1 FROM pauses p WHERE p.subject = 'account' AND p.id = a.id)`
 )
 
 // AddAccount implements account.Store.

@@ -16,7 +16,7 @@ const (
 	// A used code is found after its expiry too, so that its replay is noticed.
 	selectCode = `SELECT c.client_id, c.redirect_uri, c.redirect_given, c.challenge, c.scopes, c.resource, c.amr,
 		c.auth_time, c.expires_at, c.nonce, ` + grantColumns + ` FROM codes c JOIN grants g ON g.id = c.grant_id
-		WHERE c.hash = $1 AND (c.expires_at > $2 OR c.used_at IS NOT NULL) AND ` + grantLive
+		WHERE c.hash = $1 AND (c.expires_at > $2 OR c.used_at IS NOT NULL) AND ` + grantLive + notPaused
 	redeemCode = `UPDATE codes SET used_at = $2 WHERE hash = $1 AND used_at IS NULL AND expires_at > $2
 		AND EXISTS (SELECT 1 FROM grants g WHERE g.id = codes.grant_id AND ` + grantLive + `) RETURNING grant_id`
 	usedCode    = `SELECT grant_id, used_at FROM codes WHERE hash = $1 AND used_at IS NOT NULL`
@@ -24,7 +24,7 @@ const (
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 	// The feed's position is of the same moment as the token (security.md 10).
 	selectToken = `SELECT t.scopes, t.issued_at, t.expires_at, t.amr, t.auth_time, t.family, f.epoch, f.number, ` + grantColumns + `
-		FROM tokens t JOIN grants g ON g.id = t.grant_id CROSS JOIN feed f WHERE t.hash = $1 AND t.expires_at > $2 AND ` + grantLive
+		FROM tokens t JOIN grants g ON g.id = t.grant_id CROSS JOIN feed f WHERE t.hash = $1 AND t.expires_at > $2 AND ` + grantLive + notPaused
 )
 
 // Code implements grant.Store. A redeemed code is returned past its expiry as

@@ -19,7 +19,7 @@ const (
 	// ended family is not.
 	selectRefresh = `SELECT r.family, r.scopes, r.expires_at, r.amr, r.auth_time, ` + grantColumns + `
 		FROM refresh_tokens r JOIN families f ON f.id = r.family JOIN grants g ON g.id = f.grant_id
-		WHERE r.hash = $1 AND (r.expires_at > $2 OR r.used_at IS NOT NULL) AND f.ended_at IS NULL AND ` + grantLive
+		WHERE r.hash = $1 AND (r.expires_at > $2 OR r.used_at IS NOT NULL) AND f.ended_at IS NULL AND ` + grantLive + notPaused
 	// lockFamily is the first write of whatever concerns a family: the second
 	// of two waits here, and then sees what the first has done.
 	lockFamily = `UPDATE families SET rotated_at = $2 WHERE id = (SELECT family FROM refresh_tokens WHERE hash = $1)

@@ -7,3 +7,13 @@ CREATE INDEX audit_calls ON audit (grant_id, seq) WHERE kind = 'call';
 ALTER TABLE requests ADD COLUMN nonce TEXT NOT NULL DEFAULT '';
 ALTER TABLE codes ADD COLUMN nonce TEXT NOT NULL DEFAULT '';
 ALTER TABLE clients ADD COLUMN post_logout_redirect_uris TEXT NOT NULL DEFAULT '[]';
+
+-- What is paused, by the same subjects as in events, and 'everything' with an
+-- empty id: nothing hanging off it works until it is resumed (security.md 12).
+CREATE TABLE pauses (
+	subject TEXT NOT NULL,
+	id      TEXT NOT NULL,
+	reason  TEXT NOT NULL,
+	since   INTEGER NOT NULL,
+	PRIMARY KEY (subject, id)
+) STRICT, WITHOUT ROWID;

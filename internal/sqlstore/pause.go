@@ -1,0 +1,61 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gatehouse/internal/grant"
+	"gatehouse/internal/oauth"
+)
+
+const (
+	// notPaused belongs to every statement that reads what works only while
+	// nothing about its grant g is paused. The table is small.
+	notPaused = ` AND NOT EXISTS (SELECT 1 FROM pauses p WHERE p.subject = 'everything'
+		OR (p.subject = 'grant' AND p.id = g.id) OR (p.subject = 'client' AND p.id = g.client_id)
+		OR (p.subject = 'account' AND p.id = g.account_id))`
+	insertPause = `INSERT INTO pauses (subject, id, reason, since) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
+	deletePause = `DELETE FROM pauses WHERE subject = $1 AND id = $2`
+	countPauses = `SELECT count(*) FROM pauses p WHERE p.subject = 'everything' OR (p.subject = 'grant' AND p.id = $1)
+		OR (p.subject = 'client' AND p.id = $2) OR (p.subject = 'account' AND p.id = $3)`
+)
+
+// Pause stops all that hangs off a subject until Resume, and says so in the
+// feed: its tokens are worth nothing, its refresh tokens are refused without
+// being consumed, and the sessions of an account are ended. It reports whether
+// it was not paused before. Subjects are those of the feed, and everything.
+func (d *DB) Pause(ctx context.Context, subject, id, reason string, now time.Time) (paused bool, err error) {
+	err = d.do(ctx, "pause", func(ctx context.Context, q runner) error {
+		n, err := changed(q.ExecContext(ctx, insertPause, subject, id, reason, now.Unix()))
+		if paused = n > 0; err != nil || n == 0 {
+			return err
+		}
+		if subject == oauth.SubjectAccount {
+			if _, err := q.ExecContext(ctx, deleteSessions, id); err != nil {
+				return err
+			}
+		}
+		return announce(ctx, q, subject, id, now)
+	})
+	return paused, err
+}
+
+// Resume takes a pause back. What was ended, expired or revoked meanwhile stays
+// so. It reports whether there was a pause.
+func (d *DB) Resume(ctx context.Context, subject, id string) (resumed bool, err error) {
+	n, err := d.exec(ctx, "resume", deletePause, subject, id)
+	return n > 0, err
+}
+
+// Paused implements grant.Pauses.
+func (d *DB) Paused(ctx context.Context, p grant.Parties) error {
+	var n int
+	if err := d.reader.QueryRowContext(ctx, countPauses, p.Grant, p.Client, p.Account).Scan(&n); err != nil {
+		return fmt.Errorf("read pauses: %w", err)
+	}
+	if n > 0 {
+		return grant.ErrPaused
+	}
+	return nil
+}
