@@ -15,16 +15,20 @@ type configFlag struct {
 }
 
 type serveCommand struct {
+	Role []string `placeholder:"ROLE" help:"Play these roles only: authserver, gateway, api. Separate several by commas."`
 	configFlag
 }
 
 func (c *serveCommand) Help() string {
-	return "Example:\n\n  gatehouse config check -c gatehouse.yaml && gatehouse migrate -c gatehouse.yaml && gatehouse serve -c gatehouse.yaml"
+	return "Plays every role that has a URL, or those in roles of the file, or those of --role. See docs/processes.md for roles in processes of their own.\n\nExamples:\n\n  gatehouse serve --role gateway -c gateway.yaml\n  gatehouse config check -c gatehouse.yaml && gatehouse migrate -c gatehouse.yaml && gatehouse serve -c gatehouse.yaml"
 }
 
 func (c *serveCommand) Run(ctx context.Context, o output) error {
 	config, err := app.Load(c.File)
 	if err != nil {
+		return err
+	}
+	if err := config.Play(c.Role); err != nil {
 		return err
 	}
 	fmt.Fprint(o.Err, config.PlainHTTPWarning())
@@ -38,7 +42,7 @@ func (c *serveCommand) Run(ctx context.Context, o output) error {
 		_ = a.Close() // the first error is the one to tell
 		return err
 	}
-	fmt.Fprintf(o.Out, "gatehouse serves %s and %s on %s\n", config.Issuer(), config.URLs.Gateway, l.Addr())
+	fmt.Fprintf(o.Out, "gatehouse serves %s on %s\n", config.Serving(), l.Addr())
 	return a.Run(ctx, l)
 }
 

@@ -10,7 +10,6 @@ package app
 
 import (
 	"context"
-	"crypto/x509"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -22,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"gatehouse/internal/gateway"
 	"gatehouse/internal/grant"
 	"gatehouse/internal/httpserver"
 	"gatehouse/internal/resource"
@@ -45,11 +45,13 @@ type Options struct {
 type App struct {
 	config    Config
 	options   Options
-	store     *sqlstore.DB
-	customers *sql.DB // the sample API's own database
+	store     *sqlstore.DB // nil if no role here keeps anything
+	customers *sql.DB      // the sample API's own database
 	server    *httpserver.Server
-	feed      *resource.Feed // that the gateway follows; nil without one
-	own       string         // address of the own listener, once known
+	feed      *resource.Feed   // that the gateway follows; nil without one
+	shipper   *gateway.Shipper // of the gateway's audit entries; nil if its store is the installation's
+	peers     *http.Client     // that roles use for one another and for configured APIs
+	own       string           // address of the own listener, once known
 }
 
 // New builds everything that cfg asks for and touches the store: whatever is
@@ -67,7 +69,10 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 	if err := os.MkdirAll(cfg.Path(cfg.Data), 0o700); err != nil {
 		return nil, fmt.Errorf("create the data folder: %w; name a folder this user may write to", err)
 	}
-	if a.store, err = OpenStore(ctx, cfg, o); err != nil {
+	if a.store, err = a.openStore(ctx); err != nil {
+		return nil, err
+	}
+	if a.peers, err = a.peerClient(); err != nil {
 		return nil, err
 	}
 	hosts, err := a.roles(ctx)
@@ -136,7 +141,12 @@ func (a *App) Run(ctx context.Context, listeners ...net.Listener) error {
 	}
 	background, stop := context.WithCancel(ctx)
 	var tasks sync.WaitGroup
-	tasks.Go(func() { a.sweep(background) })
+	if a.store != nil {
+		tasks.Go(func() { a.sweep(background) })
+	}
+	if a.shipper != nil {
+		tasks.Go(func() { a.shipper.Run(background) })
+	}
 	if a.feed != nil {
 		tasks.Go(func() { a.feed.Run(background) })
 	}
@@ -220,13 +230,14 @@ func (a *App) dialOwn(ctx context.Context) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", a.own)
 }
 
-// peers is the client that roles use for one another and for configured APIs.
-func (a *App) peers() *http.Client {
+// peerClient makes the client that roles use for one another and for configured
+// APIs. It reaches those that live here over the own listener.
+func (a *App) peerClient() (*http.Client, error) {
 	local := map[string]func(context.Context) (net.Conn, error){}
 	plain := map[string]bool{}
-	for _, base := range []string{a.config.URLs.AuthServer, a.config.URLs.Gateway, a.config.URLs.API} {
-		u, err := url.Parse(base)
-		if base == "" || err != nil { // Validate has parsed it
+	for _, role := range RoleNames {
+		u, err := url.Parse(a.config.URLs.of(role))
+		if !a.config.plays(role) || err != nil { // Validate has parsed it
 			continue
 		}
 		if u.Scheme == "https" && !a.endsTLS() {
@@ -235,13 +246,13 @@ func (a *App) peers() *http.Client {
 		}
 		local[hostPort(u)] = a.dialOwn
 	}
-	var roots *x509.CertPool
-	if d := a.config.demo; d != nil && d.tls != nil {
-		roots = d.tls.Roots
+	roots, err := a.peerRoots()
+	if err != nil {
+		return nil, err
 	}
 	c := httpserver.PeerClient(&httpserver.Dialer{Local: local}, roots)
 	c.Transport = &behindProxy{c.Transport, plain}
-	return c
+	return c, nil
 }
 
 // endsTLS reports whether the own listener speaks TLS itself.

@@ -23,14 +23,20 @@ type Config struct {
 	// AuthorizationServer is an identity provider that people sign in to instead
 	// of urls.authserver. See identity-provider.md.
 	AuthorizationServer *AuthorizationServer `yaml:"authorization_server"`
+	// Roles are those that this process plays: authserver, gateway, api. Default:
+	// all that have a URL. `gatehouse serve --role` comes before it.
+	Roles []string `yaml:"roles"`
+	// Peers are the roles of this installation that other processes play.
+	Peers Peers `yaml:"peers"`
 	// Listen is the address that all roles share, host:port. Default
 	// 127.0.0.1:8080.
 	Listen string `yaml:"listen"`
 	// TLS holds the listener's certificate. Without it, https URLs need a
 	// proxy in front that ends TLS and passes Host on.
 	TLS *TLS `yaml:"tls"`
-	// Store is the database: sqlite:PATH, postgres://USER@HOST/NAME, or a
-	// reference to one of these. A URL with a password must be a reference.
+	// Store is the authorization server's database: sqlite:PATH, postgres://USER@HOST/NAME, or a
+	// reference to one of these. A URL with a password must be a reference. A
+	// gateway that is a process of its own has its store in data.
 	Store string `yaml:"store"`
 	// Data is the folder for what this process itself keeps, such as the
 	// gateway's private key. It is created with mode 0700.
@@ -89,6 +95,39 @@ type AuthorizationServer struct {
 	// agent's token, or client_credentials of its own, with which APIs do not
 	// learn whose call it is. Required.
 	APITokens string `yaml:"api_tokens"`
+}
+
+// Peers say how roles in different processes know one another. They meet at
+// urls.
+type Peers struct {
+	// AuthServer is who a gateway in this process is to an authorization server
+	// in another.
+	AuthServer *PeerAuthServer `yaml:"authserver"`
+	// Gateways are those that other processes play, for the authorization server
+	// in this one. A gateway that is not listed is nobody to it.
+	Gateways []PeerGateway `yaml:"gateways"`
+	// Roots is the path of a PEM file of the authorities that sign the
+	// certificates of peers and APIs. Default: the system's.
+	Roots string `yaml:"roots"`
+}
+
+// PeerAuthServer is the authorization server at urls.authserver, as a gateway
+// knows it.
+type PeerAuthServer struct {
+	// ClientID is what it knows this gateway as. Required.
+	ClientID string `yaml:"client_id"`
+	// Key is the gateway's private key, file:PATH of a JWK. Default: gateway.jwk
+	// in the data folder, made at the first start; gateway.jwks.json beside it is
+	// what the authorization server's peers.gateways needs.
+	Key string `yaml:"key"`
+}
+
+// PeerGateway is a gateway in another process.
+type PeerGateway struct {
+	// ClientID is what it calls itself. Required, and each gateway's own.
+	ClientID string `yaml:"client_id"`
+	// Keys are its public keys, file:PATH of a JWK set. Required.
+	Keys string `yaml:"keys"`
 }
 
 // TLS names the listener's certificate chain and key, PEM files.
@@ -207,7 +246,7 @@ func strict(err error) error {
 	var lines []string
 	for _, text := range mismatch.Errors {
 		if m := unknownKey.FindStringSubmatch(text); m != nil {
-			where := map[string]string{"URLs": " of urls", "TLS": " of tls", "AuthorizationServer": " of authorization_server", "Documents": " of documents", "API": " of an API", "Scope": " of a scope"}[m[3]]
+			where := map[string]string{"URLs": " of urls", "TLS": " of tls", "AuthorizationServer": " of authorization_server", "Peers": " of peers", "PeerAuthServer": " of peers.authserver", "PeerGateway": " of a gateway in peers", "Documents": " of documents", "API": " of an API", "Scope": " of a scope"}[m[3]]
 			text = fmt.Sprintf("%s: %s is no key%s; docs/configuration.md has those there are", m[1], m[2], where)
 		} else if m := otherForm.FindStringSubmatch(text); m != nil {
 			form := "keys with values"

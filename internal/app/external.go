@@ -94,7 +94,7 @@ func sameResource(a, b string) bool {
 // not ours. If that is away it serves all the same, and no call succeeds until
 // it is back; if it cannot do what is needed, this is an error.
 func (a *App) externalGateway(ctx context.Context, apis []*catalog.API) (http.Handler, error) {
-	x, peers := a.config.AuthorizationServer, a.peers()
+	x, peers := a.config.AuthorizationServer, a.peers
 	server := &resource.AuthorizationServer{Issuer: x.Issuer, ClientID: x.ClientID, Client: peers}
 	algorithm, err := a.externalCredential(server)
 	if err != nil {

@@ -7,14 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"gatehouse/internal/audit"
 	"gatehouse/internal/authserver"
 	"gatehouse/internal/catalog"
-	"gatehouse/internal/client"
 	"gatehouse/internal/jose"
-	"gatehouse/internal/oauth"
 	"gatehouse/internal/sqlstore"
 )
 
@@ -158,9 +157,12 @@ func readKey(path string) (jose.Key, error) {
 	return key, nil
 }
 
-// gatewayKey returns the gateway's own key, created on first start in the data
-// folder, readable by this user alone.
+// gatewayKey returns the gateway's own key: the configured one, else one that is
+// created on first start in the data folder, readable by this user alone.
 func (a *App) gatewayKey() (jose.Key, error) {
+	if peer := a.config.Peers.AuthServer; peer != nil && peer.Key != "" && a.config.alone() {
+		return readKey(a.config.Path(strings.TrimPrefix(peer.Key, "file:")))
+	}
 	path := filepath.Join(a.config.Path(a.config.Data), "gateway.jwk")
 	key, err := readKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -184,14 +186,4 @@ func (a *App) gatewayKey() (jose.Key, error) {
 		return jose.Key{}, fmt.Errorf("write the gateway's key %s: %w", path, err)
 	}
 	return key, nil
-}
-
-// registerGateway makes the gateway's public key known to the authorization
-// server: it may exchange and introspect, and nothing else (security.md 7).
-func (a *App) registerGateway(ctx context.Context, key jose.Key) error {
-	return a.store.PutClient(ctx, client.Client{
-		ID: gatewayID, Origin: client.Gateway, Name: "MCP gateway of this installation",
-		GrantTypes: []string{oauth.GrantTokenExchange}, AuthMethod: oauth.AuthPrivateKey,
-		Keys: jose.PublicSet(key), CreatedAt: time.Now().Unix(),
-	})
 }

@@ -39,21 +39,21 @@ func (a *App) roles(ctx context.Context) (map[string]http.Handler, error) {
 	}
 	hosts := map[string]http.Handler{}
 	for _, role := range []struct {
-		name, url string
-		build     func(context.Context, []*catalog.API) (http.Handler, error)
+		name  string
+		build func(context.Context, []*catalog.API) (http.Handler, error)
 	}{
-		{"authserver", a.config.URLs.AuthServer, a.authServer},
-		{"gateway", a.config.URLs.Gateway, gateway},
-		{"api", a.config.URLs.API, a.sampleAPI},
+		{roleAuthServer, a.authServer},
+		{roleGateway, gateway},
+		{roleAPI, a.sampleAPI},
 	} {
-		if role.url == "" {
+		if !a.config.plays(role.name) {
 			continue
 		}
 		h, err := role.build(ctx, apis)
 		if err != nil {
 			return nil, fmt.Errorf("start role %s: %w", role.name, err)
 		}
-		u, err := url.Parse(role.url)
+		u, err := url.Parse(a.config.URLs.of(role.name))
 		if err != nil {
 			return nil, err
 		}
@@ -139,6 +139,9 @@ func (a *App) authServer(ctx context.Context, apis []*catalog.API) (http.Handler
 	if err := a.ensureSigningKeys(ctx, apis); err != nil {
 		return nil, fmt.Errorf("create a signing key: %w", err)
 	}
+	if err := a.registerGateways(ctx); err != nil {
+		return nil, err
+	}
 	fetcher, err := a.egress()
 	if err != nil {
 		return nil, err
@@ -149,7 +152,7 @@ func (a *App) authServer(ctx context.Context, apis []*catalog.API) (http.Handler
 	}
 	s := &authserver.Server{
 		Issuer: a.config.URLs.AuthServer, APIs: apis,
-		Accounts: a.store, Clients: a.store, Requests: a.store, Grants: a.store, Revocations: a.store, StepUps: a.store, Connections: a.store, Pauses: a.store, Audit: a.store,
+		Accounts: a.store, Clients: a.store, Requests: a.store, Grants: a.store, Revocations: a.store, StepUps: a.store, Connections: a.store, Pauses: a.store, Audit: a.store, Inbox: a.store,
 		Authenticator: &account.Authenticator{
 			Method: account.Method(a.config.SignIn), Accounts: a.store, Passwords: &secret.Passwords{},
 		},
@@ -164,14 +167,7 @@ func (a *App) authServer(ctx context.Context, apis []*catalog.API) (http.Handler
 }
 
 func (a *App) gateway(ctx context.Context, apis []*catalog.API) (http.Handler, error) {
-	key, err := a.gatewayKey()
-	if err != nil {
-		return nil, err
-	}
-	if err := a.registerGateway(ctx, key); err != nil {
-		return nil, fmt.Errorf("register the gateway's key: %w", err)
-	}
-	signer, err := jose.NewSigner(key)
+	id, signer, err := a.gatewayIdentity()
 	if err != nil {
 		return nil, err
 	}
@@ -179,14 +175,13 @@ func (a *App) gateway(ctx context.Context, apis []*catalog.API) (http.Handler, e
 	if err != nil {
 		return nil, fmt.Errorf("load the audit key: %w", err)
 	}
-	issuer, peers := a.config.URLs.AuthServer, a.peers()
-	a.feed = &resource.Feed{
-		Server:   &resource.AuthorizationServer{Issuer: issuer, ClientID: gatewayID, Signer: signer, Client: peers},
-		Endpoint: issuer + "/revocations", Changed: a.feedChanged,
-	}
+	issuer, peers := a.config.URLs.AuthServer, a.peers
+	server := &resource.AuthorizationServer{Issuer: issuer, ClientID: id, Signer: signer, Client: peers}
+	a.feed = &resource.Feed{Server: server, Endpoint: issuer + "/revocations", Changed: a.feedChanged}
+	a.shipAudit(server)
 	s := &gateway.Server{
 		URL: a.config.URLs.Gateway, Version: a.options.Version, APIs: apis, Issuer: issuer, TokenEndpoint: issuer + "/token", IntrospectionEndpoint: issuer + "/introspect",
-		ClientID: gatewayID, Signer: signer, Client: peers, Feed: a.feed, Audit: a.store, AuditKey: []byte(auditKey),
+		ClientID: id, Signer: signer, Client: peers, Feed: a.feed, Audit: a.store, AuditKey: []byte(auditKey),
 		AllowedOrigins: a.config.AllowedOrigins,
 	}
 	return s.Handler()
@@ -210,9 +205,9 @@ func (a *App) sampleAPI(ctx context.Context, _ []*catalog.API) (http.Handler, er
 		}
 	}
 	issuer := a.config.Issuer()
-	keys := &jose.RemoteKeySet{URL: issuer + "/jwks.json", Client: a.peers()}
+	keys := &jose.RemoteKeySet{URL: issuer + "/jwks.json", Client: a.peers}
 	if a.config.AuthorizationServer != nil {
-		keys = (&resource.Discovery{Issuer: issuer, Client: a.peers()}).Keys()
+		keys = (&resource.Discovery{Issuer: issuer, Client: a.peers}).Keys()
 	}
 	s := &sampleapi.Server{DB: db, Verifier: &resource.Verifier{Issuer: issuer, Audience: audience, Keys: keys}}
 	return s.Handler(), nil

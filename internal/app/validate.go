@@ -26,13 +26,14 @@ func (c *Config) Validate() error {
 	c.validateURLs(report)
 	c.validateDevelopmentHTTP(report)
 	c.validateExternal(report)
+	c.validateRoles(report)
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		report("listen", "%q is no host:port such as 127.0.0.1:8080", c.Listen)
 	}
 	if c.TLS != nil && (c.TLS.Certificate == "" || c.TLS.Key == "") {
 		report("tls", "needs both certificate and key")
 	}
-	if c.Store == "" {
+	if c.Store == "" && !c.alone() {
 		report("store", "is missing; for example sqlite:gatehouse.db")
 	} else if holdsPassword(c.Store) {
 		report("store", "has a password in it; put the URL into an environment variable or file and write env:NAME or file:PATH")

@@ -44,18 +44,18 @@ var ErrUnavailable = errors.New("the audit log takes no entries now")
 
 // Entry is one thing that happened. Empty members did not apply.
 type Entry struct {
-	ID        string // unique; made by secret.ID
-	Time      int64  // Unix milliseconds
-	Kind      Kind
-	Outcome   Outcome
-	AccountID string
-	ClientID  string
-	GrantID   string
-	API       string
-	Tool      string
-	Reason    string            // in plain words, for Denied and Failed
-	RequestID string            // of the request event it belongs to
-	Detail    map[string]string // further facts, e.g. argument names, upstream status; no secrets
+	ID        string            `json:"id"`   // unique; made by secret.ID
+	Time      int64             `json:"time"` // Unix milliseconds
+	Kind      Kind              `json:"kind"`
+	Outcome   Outcome           `json:"outcome"`
+	AccountID string            `json:"account_id,omitempty"`
+	ClientID  string            `json:"client_id,omitempty"`
+	GrantID   string            `json:"grant_id,omitempty"`
+	API       string            `json:"api,omitempty"`
+	Tool      string            `json:"tool,omitempty"`
+	Reason    string            `json:"reason,omitempty"`     // in plain words, for Denied and Failed
+	RequestID string            `json:"request_id,omitempty"` // of the request event it belongs to
+	Detail    map[string]string `json:"detail,omitempty"`     // further facts, e.g. argument names, upstream status; no secrets
 }
 
 // Store is what this package needs from a database.

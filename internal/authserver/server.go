@@ -34,6 +34,7 @@ type Server struct {
 	Connections   grant.Connections
 	Pauses        grant.Pauses
 	Audit         audit.Store
+	Inbox         audit.Inbox // of gateways that are processes of their own
 	Authenticator *account.Authenticator
 	Keys          *Keyring // that sign JWTs for APIs
 	PollKey       []byte   // of poll tokens, at least 32 bytes, the same for all replicas
@@ -87,6 +88,7 @@ func (s *Server) Handler() (http.Handler, error) {
 	mux.Handle("/introspect", s.api(s.introspect))
 	mux.Handle("/revoke", s.api(s.revoke))
 	mux.Handle("/revocations", s.api(s.revocations))
+	mux.Handle("/audit", s.api(s.receive))
 
 	mux.Handle("GET /authorize", s.browser(s.authorize))
 	mux.Handle("GET /login", s.browser(s.showLogin))

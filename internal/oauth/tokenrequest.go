@@ -71,6 +71,11 @@ const maxForm = 64 << 10
 // comes twice (RFC 6749 §3.2), except those in multiple. Parameters in the
 // URL's query are refused too: secrets do not belong there (OAuth 2.1 §4.1.3).
 func ParseForm(r *http.Request, multiple ...string) (url.Values, error) {
+	return ParseFormWithin(maxForm, r, multiple...)
+}
+
+// ParseFormWithin is ParseForm with another bound, in bytes.
+func ParseFormWithin(most int64, r *http.Request, multiple ...string) (url.Values, error) {
 	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	if !strings.EqualFold(strings.TrimSpace(media), "application/x-www-form-urlencoded") {
 		return nil, NewError(InvalidRequest, "the request body must be application/x-www-form-urlencoded")
@@ -78,11 +83,11 @@ func ParseForm(r *http.Request, multiple ...string) (url.Values, error) {
 	if r.URL.RawQuery != "" {
 		return nil, NewError(InvalidRequest, "parameters belong in the request body, not in the URL")
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, most+1))
 	if err != nil {
 		return nil, &Error{Code: InvalidRequest, Description: "the request body could not be read", Cause: err}
 	}
-	if len(body) > maxForm {
+	if int64(len(body)) > most {
 		return nil, NewError(InvalidRequest, "the request body is too large")
 	}
 	return ParseQuery(string(body), multiple...)

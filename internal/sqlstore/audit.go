@@ -11,7 +11,7 @@ import (
 
 const (
 	insertEntry = `INSERT INTO audit (id, at, kind, outcome, account_id, client_id, grant_id, api, tool, reason,
-		request_id, detail, result) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+		request_id, detail, result, shipped) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
 	finishEntry = `UPDATE audit SET outcome = $2, reason = $3, result = $4 WHERE id = $1 AND outcome = $5`
 	recent      = `SELECT id, at, kind, outcome, account_id, client_id, grant_id, api, tool, reason, request_id,
 		detail, result FROM audit ORDER BY seq DESC LIMIT $1`
@@ -69,7 +69,7 @@ func (d *DB) insertEntry(ctx context.Context, e audit.Entry, relaxed bool) error
 	}
 	return d.record(ctx, "append audit entry", relaxed, func(ctx context.Context, q runner) error {
 		_, err := q.ExecContext(ctx, insertEntry, e.ID, e.Time, string(e.Kind), string(e.Outcome), e.AccountID,
-			e.ClientID, e.GrantID, e.API, e.Tool, e.Reason, e.RequestID, detail, "")
+			e.ClientID, e.GrantID, e.API, e.Tool, e.Reason, e.RequestID, detail, "", d.shipped)
 		return err
 	})
 }

@@ -104,6 +104,30 @@ func (d *DB) Client(ctx context.Context, id string) (client.Client, error) {
 	return c, nil
 }
 
+// SetGateways makes these the installation's gateways, and no others.
+func (d *DB) SetGateways(ctx context.Context, gateways []client.Client) error {
+	rows := make([][]any, len(gateways))
+	for i, g := range gateways {
+		row, err := clientRow(g)
+		if err != nil {
+			return fmt.Errorf("set gateways: %w", err)
+		}
+		rows[i] = row
+	}
+	return d.do(ctx, "set gateways", func(ctx context.Context, q runner) error {
+		// Of two servers that start at once, one comes after the other.
+		if _, err := q.ExecContext(ctx, `DELETE FROM clients WHERE origin = $1`, string(client.Gateway)); err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if _, err := q.ExecContext(ctx, putClient, row...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // UseAssertion implements client.Store.
 func (d *DB) UseAssertion(ctx context.Context, clientID, jti string, expires, now time.Time) error {
 	// Hashed, because its length is the client's choice. No client ID holds a NUL.

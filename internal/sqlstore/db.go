@@ -30,6 +30,8 @@ var (
 	_ grant.StepUp   = (*DB)(nil)
 	_ grant.Feed     = (*DB)(nil)
 	_ audit.Store    = (*DB)(nil)
+	_ audit.Outbox   = (*DB)(nil)
+	_ audit.Inbox    = (*DB)(nil)
 )
 
 // DB is an open database. Its methods may be used by many goroutines.
@@ -39,6 +41,7 @@ type DB struct {
 	writer  *writer // every write of SQLite; PostgreSQL's audit entries
 	viaPool bool    // writes other than audit entries take a transaction of pool: PostgreSQL
 	latency time.Duration
+	shipped int            // what new audit entries are marked as; see Options.Ships
 	closers []func() error // in the order in which Close calls them
 }
 
@@ -47,6 +50,9 @@ type Options struct {
 	// NoMigrate refuses a database whose schema is not up to date instead of
 	// bringing it there.
 	NoMigrate bool
+	// Ships marks audit entries as still to be sent to the authorization server:
+	// the store is that of a gateway which is a process of its own.
+	Ships bool
 	// Latency is waited before each statement, inside its transaction. Tests
 	// use it to bring races about.
 	Latency time.Duration
@@ -60,6 +66,14 @@ var errClosed = errors.New("the database is closed")
 // gatehouse wrote is refused and left as it is. The error is one line for the
 // person who started the program and never holds a password.
 func Open(ctx context.Context, dsn string, o Options) (*DB, error) {
+	db, err := open(ctx, dsn, o)
+	if err == nil && !o.Ships {
+		db.shipped = shippedAll
+	}
+	return db, err
+}
+
+func open(ctx context.Context, dsn string, o Options) (*DB, error) {
 	switch scheme, rest, _ := strings.Cut(dsn, ":"); scheme {
 	case "sqlite":
 		return openSQLite(ctx, rest, o)

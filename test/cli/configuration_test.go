@@ -28,6 +28,7 @@ const (
 var configurationSamples = []struct{ file, title string }{
 	{"testdata/every-key.yaml", "A file with every key but those below"},
 	{"testdata/external.yaml", "An identity provider instead of our own authorization server; client_secret in place of key where it takes no keys"},
+	{"testdata/processes.yaml", "One file for several processes, as that of a gateway; see processes.md"},
 	{"testdata/development.yaml", "Development on a network without certificates"},
 }
 

@@ -17,3 +17,9 @@ CREATE TABLE pauses (
 	since   INTEGER NOT NULL,
 	PRIMARY KEY (subject, id)
 ) STRICT, WITHOUT ROWID;
+
+-- What a gateway that is a process of its own still has to send to the
+-- authorization server: 0 nothing yet, 1 that it began, 2 all, as for entries of
+-- the authorization server itself.
+ALTER TABLE audit ADD COLUMN shipped INTEGER NOT NULL DEFAULT 2;
+CREATE INDEX audit_unshipped ON audit (seq) WHERE shipped < 2;
