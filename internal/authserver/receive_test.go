@@ -48,7 +48,9 @@ func (w *world) entries() map[string]audit.Entry {
 func TestGatewaysSendTheirEntries(t *testing.T) {
 	w := newWorld(t, options{})
 	begun := call(nil)
-	ended := call(func(e *audit.Entry) { e.Outcome, e.Reason, e.Detail = audit.Failed, "why", map[string]string{"status": "502"} })
+	ended := call(func(e *audit.Entry) {
+		e.Outcome, e.Reason, e.Detail = audit.Failed, "why", map[string]string{"status": "502"}
+	})
 	later := call(func(e *audit.Entry) { e.Outcome, e.Reason = audit.Done, "another end" })
 	for name, s := range map[string]struct {
 		sent audit.Entry
