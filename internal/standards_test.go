@@ -18,7 +18,7 @@ func TestStandardsAreTrue(t *testing.T) {
 	page := string(data)
 	for _, m := range regexp.MustCompile("`([a-z/]+/[a-z_]+\\.go)(?::(\\w+))?`").FindAllStringSubmatch(page, -1) {
 		path := m[1]
-		if strings.HasPrefix(path, "test/") {
+		if strings.HasPrefix(path, "test/") || strings.HasPrefix(path, "mcpclient/") {
 			path = "../" + path
 		}
 		source, err := os.ReadFile(path)
@@ -29,7 +29,7 @@ func TestStandardsAreTrue(t *testing.T) {
 		}
 	}
 	named := map[string]string{}
-	for _, pattern := range []string{"*/*_test.go", "../test/*/*_test.go"} {
+	for _, pattern := range []string{"*/*_test.go", "../test/*/*_test.go", "../mcpclient/*_test.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
