@@ -2,7 +2,6 @@ package mcpclient_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -171,9 +170,9 @@ func TestTraceShowsNoSecret(t *testing.T) {
 	s.expires = 5 // sooner than it is renewed
 	m := newResource(t, s)
 	m.needs = "write"
-	var trace strings.Builder
+	var trace traced
 	folder := t.TempDir()
-	c := &mcpclient.Client{Open: browser, Store: &mcpclient.Store{Folder: folder}, Trace: func(e mcpclient.Exchange) { fmt.Fprintf(&trace, "%+v\n", e) }}
+	c := &mcpclient.Client{Open: browser, Store: &mcpclient.Store{Folder: folder}, Trace: trace.add}
 	for range 2 {
 		if err := call(t, c, m.URL); err != nil {
 			t.Fatal(err)
@@ -205,8 +204,8 @@ func TestTraceDecodesTokens(t *testing.T) {
 		_, _ = io.WriteString(w, `{"Access_Token":"`+jwt+`","token_type":"bearer"}`)
 		return true
 	}
-	var trace strings.Builder
-	c := &mcpclient.Client{Open: browser, Trace: func(e mcpclient.Exchange) { fmt.Fprintf(&trace, "%+v\n", e) }}
+	var trace traced
+	c := &mcpclient.Client{Open: browser, Trace: trace.add}
 	if err := call(t, c, newResource(t, s).URL); err != nil {
 		t.Fatal(err)
 	}

@@ -212,3 +212,21 @@ func call(t *testing.T, c *mcpclient.Client, server string) error {
 func base64Basic(id, secret string) string {
 	return base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id) + ":" + url.QueryEscape(secret)))
 }
+
+// traced collects what several sessions tell.
+type traced struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (c *traced) add(e mcpclient.Exchange) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fmt.Fprintf(&c.text, "%+v\n", e)
+}
+
+func (c *traced) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.text.String()
+}
