@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gatehouse/internal/oauth"
+	"gatehouse/internal/secret"
 )
 
 const (
@@ -230,7 +231,7 @@ func (a *authorizer) obtain(ctx context.Context, refused token, c challenge, sta
 func (a *authorizer) justGranted(refused token, c challenge) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return refused.AccessToken != "" && refused.AccessToken == a.granted && !refused.endsWithin(0) && oauth.Subset(c.scope, refused.Scope)
+	return refused.AccessToken != "" && secret.Equal(refused.AccessToken, a.granted) && !refused.endsWithin(0) && oauth.Subset(c.scope, refused.Scope)
 }
 
 // discovered returns where authorization comes from. A challenge that names
