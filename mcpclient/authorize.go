@@ -71,7 +71,16 @@ func (a *authorizer) authorize(ctx context.Context, to target, scope []string) (
 		return token{}, err
 	}
 	t := a.tokenOf(to, p, got, scope)
-	return t, a.store.update(ctx, m.Issuer, func(s *issuerState) error { s.keep(t); return nil })
+	a.mu.Lock()
+	a.granted = t.AccessToken
+	a.mu.Unlock()
+	return t, a.store.update(ctx, m.Issuer, func(s *issuerState) error {
+		if p.id == a.client.ClientID {
+			s.Clients = oauth.Union(s.Clients, []string{p.id})
+		}
+		s.keep(t)
+		return nil
+	})
 }
 
 // askForCode leads a person to the authorization endpoint and waits.

@@ -14,10 +14,11 @@ import (
 	"time"
 
 	"gatehouse/internal/oauth"
+	"gatehouse/internal/secret"
 )
 
 const (
-	// maxStepUps is how often one session asks for more scope, and maxRounds how
+	// maxStepUps is how often one operation asks for more scope, and maxRounds how
 	// often one request is sent: what a server finds missing without end is not
 	// a person's business (R-CL-12).
 	maxStepUps = 3
@@ -40,8 +41,9 @@ type authorizer struct {
 	mu      sync.Mutex
 	token   token   // in use
 	target  *target // where it is from, once discovered
-	stepUps int
-	failure error // of the operation that is going on: nobody is asked twice
+	stepUps int     // in this operation
+	granted string  // the access token that a person allowed in this operation
+	failure error   // of the operation that is going on: nobody is asked twice
 }
 
 func newAuthorizer(c *Client, server *url.URL) (*authorizer, error) {
@@ -63,7 +65,7 @@ func newAuthorizer(c *Client, server *url.URL) (*authorizer, error) {
 func (a *authorizer) begin() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.failure = nil
+	a.failure, a.granted, a.stepUps = nil, "", 0
 }
 
 func (a *authorizer) held() token {
@@ -199,6 +201,9 @@ func (a *authorizer) obtain(ctx context.Context, refused token, c challenge, sta
 	if refused.Issuer != "" && refused.Issuer != to.metadata.Issuer {
 		refused = token{} // of a server that is no longer asked (R-CL-6, R-CL-19)
 	}
+	if status == http.StatusUnauthorized && a.justGranted(refused, c) {
+		return token{}, errors.New("the server refuses the token that was issued for it a moment ago; its authorization server may issue for another resource")
+	}
 	scope := a.scopeToAsk(to, c)
 	if status == http.StatusForbidden {
 		if scope, err = a.stepUp(refused, c); err != nil {
@@ -222,6 +227,14 @@ func (a *authorizer) obtain(ctx context.Context, refused token, c challenge, sta
 		scope = oauth.Union(refused.Scope, scope)
 	}
 	return a.authorize(ctx, to, scope)
+}
+
+// justGranted reports whether a person allowed the refused token in this very
+// operation: asking them again would not end.
+func (a *authorizer) justGranted(refused token, c challenge) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return refused.AccessToken != "" && secret.Equal(refused.AccessToken, a.granted) && !refused.endsWithin(0) && oauth.Subset(c.scope, refused.Scope)
 }
 
 // discovered returns where authorization comes from. A challenge that names

@@ -63,7 +63,8 @@ func splitChallenges(s string) []authChallenge {
 			s = s[len(word):]
 			continue
 		}
-		value, after, ok := parameterValue(strings.TrimLeft(rest[1:], " \t"))
+		rest = strings.TrimLeft(rest, "=") // token68 may end with several
+		value, after, ok := parameterValue(strings.TrimLeft(rest, " \t"))
 		if !ok {
 			return all
 		}

@@ -32,6 +32,9 @@ func (a *authorizer) become(ctx context.Context, to target) (party, *callback, e
 		return party{}, nil, err
 	}
 	p, known := a.configured(to)
+	if err := a.knownElsewhere(to); err != nil {
+		return party{}, nil, err
+	}
 	switch {
 	case known:
 		cb, err := a.client.at(redirect)
@@ -60,6 +63,26 @@ func (a *authorizer) configured(to target) (party, bool) {
 		return party{id: c.ClientMetadataURL, method: oauth.AuthNone}, true
 	}
 	return party{}, false
+}
+
+// knownElsewhere refuses to show a client that was registered beforehand to
+// another authorization server than the one that knew it (R-CL-6). Which that is
+// is said by Issuer, or by the first authorization.
+func (a *authorizer) knownElsewhere(to target) error {
+	id := a.client.ClientID
+	if id == "" || a.client.Issuer != "" {
+		return nil
+	}
+	states, err := a.store.all()
+	if err != nil {
+		return err
+	}
+	for _, s := range states {
+		if s.Issuer != to.metadata.Issuer && slices.Contains(s.Clients, id) {
+			return fmt.Errorf("the client id %s belongs to %s, but the server now names %s as its authorization server; if that is right, name it as the issuer, with the client that it knows", clip(id), clip(s.Issuer), clip(to.metadata.Issuer))
+		}
+	}
+	return nil
 }
 
 func (a *authorizer) documentHint(to target) string {

@@ -47,6 +47,7 @@ type issuerState struct {
 	Issuer        string         `json:"issuer"`
 	Registrations []registration `json:"registrations,omitempty"`
 	Tokens        []token        `json:"tokens,omitempty"`
+	Clients       []string       `json:"clients,omitempty"` // Client.ClientID that it knows
 }
 
 // registration is a client that was registered dynamically (RFC 7591 §3.2.1).

@@ -69,6 +69,7 @@ func final(code string) bool {
 // forget drops a registration that its server does not know any more.
 func (s *issuerState) forget(clientID string) {
 	s.Registrations = slices.DeleteFunc(s.Registrations, func(r registration) bool { return r.ClientID == clientID })
+	s.Clients = slices.DeleteFunc(s.Clients, func(id string) bool { return id == clientID })
 }
 
 // tokenOf makes a record of what was issued. A server that says no scope gave
@@ -92,7 +93,12 @@ func (a *authorizer) tokenOf(to target, p party, got oauth.TokenResponse, asked 
 // (R-CL-14).
 func (a *authorizer) tokenRequest(ctx context.Context, to target, p party, form url.Values) (oauth.TokenResponse, error) {
 	form.Set("resource", to.resource)
-	got, err := a.post(ctx, "the token endpoint", to.metadata.TokenEndpoint, p, form)
+	if err := ctx.Err(); err != nil {
+		return oauth.TokenResponse{}, err
+	}
+	// A caller that stops waiting must not lose the answer: the server may have
+	// used up the code or rotated the refresh token. ask bounds the time.
+	got, err := a.post(context.WithoutCancel(ctx), "the token endpoint", to.metadata.TokenEndpoint, p, form)
 	if err != nil {
 		return oauth.TokenResponse{}, err
 	}
@@ -161,18 +167,23 @@ func (a *authorizer) logout(ctx context.Context, forget bool) (found bool, err e
 			return found, errors.Join(err, unread)
 		}
 		found = true
-		err = errors.Join(err, a.store.update(ctx, t.Issuer, func(s *issuerState) error {
+		var revoked error
+		kept := a.store.update(ctx, t.Issuer, func(s *issuerState) error {
 			t, ok := s.find(t.Server, t.Account)
 			if !ok {
 				return nil // another process was quicker
 			}
 			s.drop(t)
-			failed := a.revoke(ctx, s, t)
+			revoked = a.revoke(ctx, s, t)
 			if forget {
 				s.forget(t.ClientID)
 			}
-			return failed
-		}))
+			return nil
+		})
+		err = errors.Join(err, revoked)
+		if kept != nil { // the next round would find the same token
+			return found, errors.Join(err, kept)
+		}
 	}
 }
 

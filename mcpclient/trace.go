@@ -3,16 +3,20 @@ package mcpclient
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"gatehouse/internal/oauth"
 )
 
 // Exchange is a request and its answer, for people who want to see what goes
@@ -36,6 +40,9 @@ type Exchange struct {
 // maxTraced bounds what is shown of a body, in bytes.
 const maxTraced = 256 << 10
 
+// maxTracedDepth bounds how deep an object is that is shown.
+const maxTracedDepth = 64
+
 // tracer tells of what passes through it.
 type tracer struct {
 	base  http.RoundTripper
@@ -57,7 +64,7 @@ func (t *tracer) RoundTrip(req *http.Request) (*http.Response, error) {
 		req.Body = io.NopCloser(bytes.NewReader(body))
 	}
 	e := Exchange{
-		What: describe(req, body), Method: req.Method, URL: req.URL.Redacted(), Begun: time.Now(),
+		What: describe(req, body), Method: req.Method, URL: maskURL(req.URL.String()), Begun: time.Now(),
 		RequestHeader: maskHeader(req.Header), RequestBody: maskBody(req.Header, body),
 	}
 	t.begin(&e)
@@ -183,7 +190,47 @@ var secrets = map[string]string{
 
 func mask(what, value string) string {
 	sum := sha256.Sum256([]byte(value))
-	return fmt.Sprintf("‹%s, %d characters, sha256 %s›", what, len(value), hex.EncodeToString(sum[:4]))
+	return fmt.Sprintf("‹%s, %d characters, sha256 %s%s›", what, len(value), hex.EncodeToString(sum[:4]), decoded(value))
+}
+
+// decoded shows the header and claims of a JWT (RFC 7519), without the signature
+// that makes it worth something; of all else nothing.
+func decoded(value string) string {
+	parts := strings.Split(value, ".")
+	if len(parts) != 3 {
+		return ""
+	}
+	header, err := base64.RawURLEncoding.DecodeString(parts[0])
+	claims, failed := base64.RawURLEncoding.DecodeString(parts[1])
+	var object map[string]any
+	if err != nil || failed != nil || json.Unmarshal(header, &object) != nil || object["alg"] == nil || json.Unmarshal(claims, &object) != nil {
+		return ""
+	}
+	return ", JWT " + string(header) + " " + string(claims)
+}
+
+// maskURL masks the query and the fragment of an address.
+func maskURL(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return mask("unreadable address", address)
+	}
+	for _, part := range []struct {
+		raw   string
+		write func(string)
+	}{
+		{u.RawQuery, func(s string) { u.RawQuery = s }},
+		{u.Fragment, func(s string) { u.Fragment, u.RawFragment = s, "" }},
+	} {
+		query, err := url.ParseQuery(part.raw)
+		switch {
+		case err != nil:
+			part.write(mask("unreadable query", part.raw))
+		case slices.ContainsFunc(slices.Collect(maps.Keys(query)), func(name string) bool { return secrets[name] != "" }):
+			part.write(maskQuery(query))
+		}
+	}
+	return u.Redacted()
 }
 
 func maskHeader(h http.Header) http.Header {
@@ -202,6 +249,9 @@ func maskHeader(h http.Header) http.Header {
 			h[name][i] = mask("cookie", value)
 		}
 	}
+	for i, value := range h["Location"] {
+		h["Location"][i] = maskURL(value)
+	}
 	return h
 }
 
@@ -214,7 +264,11 @@ func maskBody(h http.Header, body []byte) string {
 			return mask("unreadable form", string(body))
 		}
 		return maskQuery(form)
-	case "application/json":
+	case "text/event-stream":
+		return string(body)
+	}
+	// Whatever a server calls its answer, one with tokens is an object.
+	if bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) {
 		return maskJSON(body)
 	}
 	return string(body)
@@ -236,23 +290,44 @@ func maskQuery(form url.Values) string {
 	return strings.Join(parts, "&")
 }
 
-// maskJSON masks members of an object of OAuth. Messages of MCP have none of
-// these names at the top, where alone it looks: what a tool returns is the
-// person's own.
+// maskJSON masks members of an object of OAuth at any depth. Messages of MCP are
+// left: what a tool returns is the person's own. One that cannot be read, or that
+// names a member twice, may hold anything.
 func maskJSON(body []byte) string {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(body, &members) != nil {
+	members, err := oauth.Members(body, maxTracedDepth)
+	if err != nil {
+		return mask("unreadable object", string(body))
+	}
+	if _, ok := members["jsonrpc"]; ok {
 		return string(body)
 	}
-	text := string(body)
-	for name, raw := range members {
-		var value string
-		what, ok := secrets[name]
-		if !ok || json.Unmarshal(raw, &value) != nil || value == "" {
-			continue
-		}
-		masked, _ := json.Marshal(mask(what, value)) // a string
-		text = strings.ReplaceAll(text, string(raw), string(masked))
+	var object any
+	if json.Unmarshal(body, &object) != nil || !maskMembers(object) {
+		return string(body)
 	}
-	return text
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(object) // it came from JSON
+	return strings.TrimSuffix(text.String(), "\n")
+}
+
+// maskMembers masks in place, and reports whether there was anything to.
+func maskMembers(value any) (found bool) {
+	switch v := value.(type) {
+	case map[string]any:
+		for name, member := range v {
+			text, isText := member.(string)
+			if what, ok := secrets[strings.ToLower(name)]; ok && isText && text != "" {
+				v[name], found = mask(what, text), true
+				continue
+			}
+			found = maskMembers(member) || found
+		}
+	case []any:
+		for _, element := range v {
+			found = maskMembers(element) || found
+		}
+	}
+	return found
 }
