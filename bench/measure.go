@@ -527,27 +527,30 @@ func (s *stage) beginnings() error {
 	if err != nil {
 		return err
 	}
-	var rounds []round
+	var firsts, agains []round
 	for i := range s.r.rounds {
-		address, err := freeAddress()
-		if err != nil {
-			return err
-		}
-		ours, err := firstAnswer(exec.Command(s.binary, "demo", "--listen", address, "--data", filepath.Join(s.folder, fmt.Sprint("demo-", i))), address, "/")
-		if err != nil {
-			return err
-		}
 		folder := filepath.Join(s.folder, fmt.Sprint("bare-", i))
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return err
 		}
-		bare, err := firstAnswer(exec.Command(self, "serve", "ceiling", folder), "", "/nothing")
-		if err != nil {
-			return err
+		for _, rounds := range []*[]round{&firsts, &agains} {
+			address, err := freeAddress()
+			if err != nil {
+				return err
+			}
+			ours, err := firstAnswer(exec.Command(s.binary, "demo", "--listen", address, "--data", filepath.Join(s.folder, fmt.Sprint("demo-", i))), address, "/")
+			if err != nil {
+				return err
+			}
+			bare, err := firstAnswer(exec.Command(self, "serve", "ceiling", folder), "", "/nothing")
+			if err != nil {
+				return err
+			}
+			*rounds = append(*rounds, round{"ours": {took: []time.Duration{ours}}, "bare": {took: []time.Duration{bare}}})
 		}
-		rounds = append(rounds, round{"ours": {took: []time.Duration{ours}}, "bare": {took: []time.Duration{bare}}})
 	}
-	s.r.add(result{Name: "P10", Work: "the demo from start to first answer", Beside: "a bare server with the same store", What: "time"}, true, 1.50, rounds, p50Ratio("ours", "bare"))
+	s.r.add(result{Name: "P10", Work: "the demo from start to first answer", Beside: "a bare server with the same store", What: "time"}, true, 1.50, agains, p50Ratio("ours", "bare"))
+	s.r.add(result{Name: "P10", Work: "the demo's very first start, which makes a thousand customers", Beside: "a bare server that makes the same store", What: "time"}, true, 1.50, firsts, p50Ratio("ours", "bare"))
 	memory, err := s.idle()
 	if err != nil {
 		return err

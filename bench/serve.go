@@ -74,10 +74,10 @@ func ceiling(folder string) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := plain.Exec(`CREATE TABLE tokens (hash TEXT PRIMARY KEY, claims TEXT NOT NULL)`); err != nil {
+	if _, err := plain.Exec(`CREATE TABLE IF NOT EXISTS tokens (hash TEXT PRIMARY KEY, claims TEXT NOT NULL)`); err != nil {
 		return nil, err
 	}
-	if _, err := plain.Exec(`INSERT INTO tokens VALUES (?, ?)`, string(secret.Sum("token")), `{"active":true,"scope":"read","exp":4102444800}`); err != nil {
+	if _, err := plain.Exec(`INSERT OR REPLACE INTO tokens VALUES (?, ?)`, string(secret.Sum("token")), `{"active":true,"scope":"read","exp":4102444800}`); err != nil {
 		return nil, err
 	}
 	key, err := jose.Generate(jose.ES256)

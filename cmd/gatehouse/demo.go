@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"text/tabwriter"
 
@@ -72,7 +73,10 @@ func (c *demoCommand) Run(ctx context.Context, o output) (err error) {
 		return errors.Join(err, a.Close())
 	}
 	fmt.Fprint(o.Err, config.PlainHTTPWarning())
-	c.announce(ctx, o.Out, &config)
+	// Beside serving: asking whether names resolve can take its time.
+	var announced sync.WaitGroup
+	announced.Go(func() { c.announce(ctx, o.Out, &config) })
+	defer announced.Wait()
 	return a.Run(ctx, listeners...)
 }
 
