@@ -40,6 +40,10 @@ func (s *Shipper) Run(ctx context.Context) {
 	wait, failing, pruned := shipEvery, false, time.Now()
 	for ctx.Err() == nil {
 		sent, err := s.ship(ctx)
+		if now := time.Now(); err == nil && now.Sub(pruned) >= pruneEvery {
+			pruned = now
+			err = s.Log.PruneShipped(ctx, now.Add(-keepShipped))
+		}
 		if ctx.Err() != nil {
 			return
 		}
@@ -56,10 +60,6 @@ func (s *Shipper) Run(ctx context.Context) {
 			wait = 0
 		default:
 			wait = shipEvery
-		}
-		if now := time.Now(); now.Sub(pruned) >= pruneEvery && err == nil {
-			pruned = now
-			err = s.Log.PruneShipped(ctx, now.Add(-keepShipped))
 		}
 		timer := time.NewTimer(wait)
 		select {

@@ -98,7 +98,6 @@ func (v *visit) answer(ctx context.Context, resp *http.Response, page []byte) (*
 	}
 	for _, form := range elements(root, "form") {
 		fields, buttons := controls(form)
-		values := url.Values{}
 		_, asksName := fields["username"]
 		_, asksPassword := fields["password"]
 		switch action := attr(form, "action"); {
@@ -107,22 +106,20 @@ func (v *visit) answer(ctx context.Context, resp *http.Response, page []byte) (*
 				return nil, errors.New("sign in: the page asks for a password; give it in the environment variable GATEHOUSE_PASSWORD")
 			}
 			v.posted = true
-			values = fields
-			values.Set("username", v.Name)
-			values.Set("action", "signin")
+			fields.Set("username", v.Name)
+			fields.Set("action", "signin")
 			if asksPassword {
-				values.Set("password", v.Password)
+				fields.Set("password", v.Password)
 			}
 		case action == "/consent" && (buttons["allow"] || buttons["continue"]):
-			values = fields
-			values.Set("action", "continue")
+			fields.Set("action", "continue")
 			if buttons["allow"] {
-				values.Set("action", "allow")
+				fields.Set("action", "allow")
 			}
 		default:
 			continue
 		}
-		return v.post(ctx, resp.Request.URL, attr(form, "action"), values)
+		return v.post(ctx, resp.Request.URL, attr(form, "action"), fields)
 	}
 	return nil, fmt.Errorf("sign in: the page does not go on: %s", clean(summary(root)))
 }
