@@ -45,6 +45,7 @@ func (a *App) roles(ctx context.Context) (map[string]http.Handler, error) {
 		{"authserver", a.config.URLs.AuthServer, a.authServer},
 		{"gateway", a.config.URLs.Gateway, gateway},
 		{"api", a.config.URLs.API, a.sampleAPI},
+		{"agent", a.config.URLs.Agent, a.agent},
 	} {
 		if role.url == "" {
 			continue

@@ -131,6 +131,20 @@ func (s *Set) Render(w http.ResponseWriter, status int, name string, view any) e
 	return nil
 }
 
+// Piece renders a piece that pages share, as the named page has it: for a page
+// that is open already.
+func (s *Set) Piece(name, piece string, view any) (string, error) {
+	t, ok := s.pages[name]
+	if !ok {
+		return "", fmt.Errorf("render page %s: there is no such page", name)
+	}
+	var b strings.Builder
+	if err := t.ExecuteTemplate(&b, piece, view); err != nil {
+		return "", fmt.Errorf("render %s of page %s: %w", piece, name, err)
+	}
+	return b.String(), nil
+}
+
 func setHeaders(h http.Header) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", policy)
