@@ -106,6 +106,12 @@ func forModel(e entry) string {
 // resultText is what is kept of a result: what a tool returned as structure, or
 // else its text.
 func resultText(r *mcp.CallToolResult) (text string, failed bool) {
+	// Its text is the same by the book, with the members in the server's order.
+	if len(r.Content) == 1 && !r.IsError {
+		if c, ok := r.Content[0].(*mcp.TextContent); ok && len(c.Text) <= maxResult && json.Valid([]byte(c.Text)) {
+			return c.Text, false
+		}
+	}
 	if r.StructuredContent != nil && !r.IsError {
 		if data, err := json.Marshal(r.StructuredContent); err == nil && len(data) <= maxResult {
 			return string(data), false

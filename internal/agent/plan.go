@@ -11,8 +11,7 @@ import (
 )
 
 const (
-	maxOwners   = 10 // people whose orders are looked through for one order
-	plannedOnce = 5  // calls in one answer
+	maxOwners = 10 // people whose orders are looked through for one order
 )
 
 // A plan is made anew from the whole conversation each time: it remembers
@@ -213,7 +212,7 @@ func (p *planning) cannot() string {
 	if len(able) == 0 {
 		return why + " No tool is switched on for this chat; switch some on at the server's page."
 	}
-	return why + " I am a simple planner, not a language model: I match words like “show”, “refund” and “customers” with tools. Switched on here: " + strings.Join(able, ", ") + ". A language model can be set under Model."
+	return why + " I am a simple planner, not a language model: I match words like “show”, “refund” and “customers” with tools. Switched on here: " + strings.Join(able, ", ") + "; more may be off, which you find at the server's page. A language model can be set under Model."
 }
 
 // nameParam is the parameter by which a tool looks for a name.

@@ -3,6 +3,7 @@ package agent
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -111,7 +112,7 @@ func (p *planning) named(row map[string]any) bool {
 			return false
 		}
 	}
-	return row["id"] != nil
+	return number(row["id"]) != ""
 }
 
 // byOwned finds the owner of what has a number: in what was listed before in
@@ -140,12 +141,9 @@ func (p *planning) byOwned(list, owned planTool, key, wanted string) (value any,
 	}
 	for _, o := range owners[:min(len(owners), maxOwners)] {
 		id := number(o["id"])
-		if id != "" && !looked[id] && len(calls) < plannedOnce {
-			calls = append(calls, call(owned, map[string]any{key: o["id"]}))
+		if id != "" && !looked[id] { // one after the other: nothing is read in vain
+			return nil, "", []request{call(owned, map[string]any{key: o["id"]})}
 		}
-	}
-	if len(calls) > 0 {
-		return nil, "", calls
 	}
 	return nil, fmt.Sprintf("I looked through the first %d and did not find number %s. Say whose it is, with the name or number.", min(len(owners), maxOwners), wanted), nil
 }
@@ -164,7 +162,8 @@ func number(v any) string {
 func rowsOf(value any) (rows []map[string]any, more bool) {
 	list, isList := value.([]any)
 	if o, ok := value.(map[string]any); ok {
-		for name, member := range o {
+		for _, name := range slices.Sorted(maps.Keys(o)) {
+			member := o[name]
 			if l, ok := member.([]any); ok && !isList {
 				list, isList = l, true
 			}

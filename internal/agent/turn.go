@@ -17,7 +17,7 @@ import (
 
 // Limits of one turn, which is what follows a person's message.
 const (
-	maxRounds = 12 // answers of the model
+	maxRounds = 16 // answers of the model
 	maxCalls  = 30
 	turnTime  = 30 * time.Minute
 	modelTime = 3 * time.Minute // for one answer
