@@ -37,7 +37,7 @@ func (c *Client) redirect() (*url.URL, error) {
 	plain := err == nil && u.Host != "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil && u.Path != ""
 	switch {
 	case c.Await != nil:
-		if !plain || c.RedirectURI == "" || u.Scheme != "https" && (u.Scheme != "http" || !localName(u.Hostname())) {
+		if !plain || c.RedirectURI == "" || u.Scheme != "https" && (u.Scheme != "http" || !onThisComputer(context.Background(), u.Hostname())) {
 			return nil, fmt.Errorf("%w: the redirect URI of a web application must be https with a path and nothing after it", ErrURL)
 		}
 	case !plain || u.Scheme != "http" || !slices.Contains([]string{"127.0.0.1", "::1", "localhost"}, u.Hostname()):

@@ -162,8 +162,8 @@ func (a *authorizer) register(ctx context.Context, to target, redirectURI string
 		method = authMethod(to.metadata, true)
 	}
 	kind := "native"
-	if a.client.Await != nil {
-		kind = "web"
+	if r, err := url.Parse(redirectURI); err == nil && a.client.Await != nil && !localName(r.Hostname()) {
+		kind = "web" // OpenID Connect Registration §2: on a host of its own
 	}
 	u, err := checkURL(ctx, what, to.metadata.RegistrationEndpoint)
 	if err != nil {

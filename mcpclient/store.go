@@ -27,9 +27,54 @@ import (
 type Store struct {
 	// Folder is made when it is needed. Empty: nothing is written.
 	Folder string
+	// Elsewhere keeps the state in place of files. It must not change once the
+	// Store is used, which no other Store of the same state may be meanwhile.
+	Elsewhere Keeper
 
 	mu     sync.Mutex
+	loaded bool
 	memory map[string]issuerState
+}
+
+// Keeper is where a program keeps the state of a Store if not in files. The
+// text holds tokens; what it says is this package's business.
+type Keeper interface {
+	Load() ([]byte, error) // what Save was given last; nil if nothing was
+	Save(text []byte) error
+}
+
+// load fills memory from elsewhere, once; the caller holds mu.
+func (s *Store) load() error {
+	if s.memory == nil {
+		s.memory = map[string]issuerState{}
+	}
+	if s.Elsewhere == nil || s.loaded {
+		return nil
+	}
+	text, err := s.Elsewhere.Load()
+	if err == nil && len(text) > 0 {
+		err = json.Unmarshal(text, &s.memory)
+	}
+	if err != nil {
+		return fmt.Errorf("read tokens: %w", err)
+	}
+	s.loaded = true
+	return nil
+}
+
+// save is the other way round.
+func (s *Store) save() error {
+	if s.Elsewhere == nil {
+		return nil
+	}
+	text, err := json.Marshal(s.memory)
+	if err == nil {
+		err = s.Elsewhere.Save(text)
+	}
+	if err != nil {
+		return fmt.Errorf("keep tokens: %w", err)
+	}
+	return nil
 }
 
 // DefaultFolder is where a person's programs keep them by convention: below the
@@ -116,6 +161,9 @@ func (s *Store) all() ([]issuerState, error) {
 	if s.Folder == "" {
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		if err := s.load(); err != nil {
+			return nil, err
+		}
 		var all []issuerState
 		for _, state := range s.memory {
 			all = append(all, state)
@@ -144,14 +192,18 @@ func (s *Store) update(ctx context.Context, issuer string, change func(*issuerSt
 	if s.Folder == "" {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.memory == nil {
-			s.memory = map[string]issuerState{}
+		if err := s.load(); err != nil {
+			return err
 		}
 		state := s.memory[issuer]
 		state.Issuer = issuer
+		before, _ := json.Marshal(state) // it came from JSON, or is empty
 		err := change(&state)
 		s.memory[issuer] = state
-		return err
+		if after, _ := json.Marshal(state); string(after) == string(before) {
+			return err
+		}
+		return errors.Join(err, s.save())
 	}
 	if err := os.MkdirAll(s.Folder, 0o700); err != nil {
 		return fmt.Errorf("keep tokens: %w", err)

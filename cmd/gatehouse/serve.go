@@ -15,7 +15,7 @@ type configFlag struct {
 }
 
 type serveCommand struct {
-	Role []string `placeholder:"ROLE" help:"Play these roles only: authserver, gateway, api. Separate several by commas."`
+	Role []string `placeholder:"ROLE" help:"Play these roles only: authserver, gateway, api, agent. Separate several by commas."`
 	configFlag
 }
 

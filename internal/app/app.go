@@ -48,6 +48,7 @@ type App struct {
 	store     *sqlstore.DB // nil if no role here keeps anything
 	customers *sql.DB      // the sample API's own database
 	server    *httpserver.Server
+	chats     *agentRole       // nil without one
 	feed      *resource.Feed   // that the gateway follows; nil without one
 	shipper   *gateway.Shipper // of the gateway's audit entries; nil if its store is the installation's
 	peers     *http.Client     // that roles use for one another and for configured APIs
@@ -150,6 +151,10 @@ func (a *App) Run(ctx context.Context, listeners ...net.Listener) error {
 	if a.feed != nil {
 		tasks.Go(func() { a.feed.Run(background) })
 	}
+	if a.chats != nil {
+		// Its event streams would hold a graceful shutdown up.
+		defer context.AfterFunc(ctx, a.chats.server.Close)()
+	}
 	err := a.serve(ctx, listeners)
 	stop()
 	tasks.Wait()
@@ -213,6 +218,11 @@ func (a *App) Close() error {
 	if a.customers != nil {
 		errs = append(errs, a.customers.Close())
 		a.customers = nil
+	}
+	if a.chats != nil {
+		a.chats.server.Close()
+		errs = append(errs, a.chats.db.Close())
+		a.chats = nil
 	}
 	if a.store != nil {
 		errs = append(errs, a.store.Close())

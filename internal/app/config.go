@@ -23,7 +23,7 @@ type Config struct {
 	// AuthorizationServer is an identity provider that people sign in to instead
 	// of urls.authserver. See identity-provider.md.
 	AuthorizationServer *AuthorizationServer `yaml:"authorization_server"`
-	// Roles are those that this process plays: authserver, gateway, api. Default:
+	// Roles are those that this process plays: authserver, gateway, api, agent. Default:
 	// all that have a URL. `gatehouse serve --role` comes before it.
 	Roles []string `yaml:"roles"`
 	// Peers are the roles of this installation that other processes play.
@@ -54,6 +54,8 @@ type Config struct {
 	// Documents say how client ID metadata documents are fetched: an agent
 	// without registration names the https address of one that describes it.
 	Documents Documents `yaml:"documents"`
+	// Agent says what the agent front end at urls.agent may reach.
+	Agent Agent `yaml:"agent"`
 	// APIs are what is protected. At least one.
 	APIs []API `yaml:"apis"`
 
@@ -71,6 +73,9 @@ type URLs struct {
 	Gateway string `yaml:"gateway"`
 	// API is the sample customer API; leave it out to protect only your own.
 	API string `yaml:"api"`
+	// Agent is the agent front end, a web application of another organization
+	// that uses MCP servers. Leave it out unless people shall chat here.
+	Agent string `yaml:"agent"`
 }
 
 // AuthorizationServer is one that is not Gatehouse's, and what this gateway is
@@ -148,6 +153,16 @@ type Documents struct {
 	// if it is not 443: apps.internal:8443, 10.1.0.0/16. A name stands for its
 	// private and loopback addresses; any other special address, such as those
 	// of a cloud's metadata service, is allowed only if it is listed itself.
+	Addresses []string `yaml:"addresses"`
+	// Roots is the path of a PEM file of authorities that sign the certificates
+	// of addresses, beside the system's.
+	Roots string `yaml:"roots"`
+}
+
+// Agent says where the agent front end may go beside public addresses.
+type Agent struct {
+	// Addresses are exceptions inside of your own network, in the form of
+	// documents.addresses: MCP servers, their authorization servers, models.
 	Addresses []string `yaml:"addresses"`
 	// Roots is the path of a PEM file of authorities that sign the certificates
 	// of addresses, beside the system's.
@@ -246,7 +261,7 @@ func strict(err error) error {
 	var lines []string
 	for _, text := range mismatch.Errors {
 		if m := unknownKey.FindStringSubmatch(text); m != nil {
-			where := map[string]string{"URLs": " of urls", "TLS": " of tls", "AuthorizationServer": " of authorization_server", "Peers": " of peers", "PeerAuthServer": " of peers.authserver", "PeerGateway": " of a gateway in peers", "Documents": " of documents", "API": " of an API", "Scope": " of a scope"}[m[3]]
+			where := map[string]string{"URLs": " of urls", "TLS": " of tls", "AuthorizationServer": " of authorization_server", "Peers": " of peers", "PeerAuthServer": " of peers.authserver", "PeerGateway": " of a gateway in peers", "Documents": " of documents", "Agent": " of agent", "API": " of an API", "Scope": " of a scope"}[m[3]]
 			text = fmt.Sprintf("%s: %s is no key%s; docs/configuration.md has those there are", m[1], m[2], where)
 		} else if m := otherForm.FindStringSubmatch(text); m != nil {
 			form := "keys with values"

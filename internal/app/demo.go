@@ -31,6 +31,9 @@ type DemoOptions struct {
 	// Domain makes the names api.DOMAIN, mcp.DOMAIN, login.DOMAIN; empty means
 	// names below localhost, which browsers resolve by themselves.
 	Domain string
+	// AgentHost is the host name of the agent front end, which plays another
+	// organization; empty means agent.external.DOMAIN.
+	AgentHost string
 	// Data is the folder that keeps everything. It exists if TLS is set.
 	Data string
 	// TLS serves https with a certificate of a development authority.
@@ -80,7 +83,8 @@ func Demo(o DemoOptions) (Config, error) {
 		}
 		return scheme + "://" + name + ":" + port
 	}
-	urls := URLs{AuthServer: at("login." + domain), Gateway: at("mcp." + domain), API: at("api." + domain)}
+	agentHost := cmp.Or(o.AgentHost, "agent.external."+domain)
+	urls := URLs{AuthServer: at("login." + domain), Gateway: at("mcp." + domain), API: at("api." + domain), Agent: at(agentHost)}
 	c := Config{
 		URLs:      urls,
 		Listen:    o.Address,
@@ -104,15 +108,16 @@ func Demo(o DemoOptions) (Config, error) {
 		}},
 		demo: &demoSettings{home: at(domain), data: o.Data},
 	}
-	names := []string{domain, "login." + domain, "mcp." + domain, "api." + domain}
+	names := []string{domain, "login." + domain, "mcp." + domain, "api." + domain, agentHost}
 	if !o.TLS && !client.IsLoopback(c.demo.home) {
 		c.DevelopmentHTTP = names
 	}
 	if o.TLS {
-		if c.demo.tls, err = newDevelopmentTLS(o.Data, domain, names); err != nil {
+		if c.demo.tls, err = newDevelopmentTLS(o.Data, constraints(domain, agentHost), names); err != nil {
 			return Config{}, err
 		}
 	}
+	c.demoAgent()
 	if err := c.Validate(); err != nil {
 		return Config{}, fmt.Errorf("configure the demo:\n%w", err)
 	}
@@ -185,6 +190,7 @@ func DemoView(c *Config) HomeView {
 		Host: strings.TrimPrefix(strings.TrimPrefix(c.demo.home, "https://"), "http://"),
 		URLs: []URLRow{
 			{Component: "MCP server", Role: "gateway", URL: c.URLs.Gateway},
+			{Component: "Agent front end", Role: "agent", URL: c.URLs.Agent},
 			{Component: "Customer API", Role: "api", URL: c.URLs.API + "/users"},
 			{Component: "OAuth metadata", Role: "authserver", URL: c.URLs.AuthServer + "/.well-known/oauth-authorization-server"},
 			{Component: "This page", Role: "demo", URL: c.demo.home},
@@ -194,6 +200,10 @@ func DemoView(c *Config) HomeView {
 				Title:   "See that the API is closed",
 				Text:    "Without a token the customer API answers 401 and says what it wants.",
 				Command: curl + c.URLs.API + "/users",
+			},
+			{
+				Title: "Chat with an agent",
+				Text:  "Open " + c.URLs.Agent + ", which plays another organization: create an account there, add the MCP server that it offers, and connect it as alice. Then ask: Fetch me my users. Or: Refund order 1007, which takes more permission and your click.",
 			},
 			{
 				Title:   "Read customers from the terminal",
@@ -264,7 +274,7 @@ func TrustAdvice(c *Config) string {
 // Unresolved returns the demo's host names that this system does not resolve.
 func Unresolved(ctx context.Context, c *Config) []string {
 	var missing []string
-	for _, base := range []string{c.demo.home, c.URLs.AuthServer, c.URLs.Gateway, c.URLs.API} {
+	for _, base := range []string{c.demo.home, c.URLs.AuthServer, c.URLs.Gateway, c.URLs.API, c.URLs.Agent} {
 		u, err := url.Parse(base)
 		if err != nil {
 			continue

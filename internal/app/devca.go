@@ -34,10 +34,10 @@ type developmentTLS struct {
 
 // newDevelopmentTLS makes a certificate for names, signed by a certificate
 // authority that lives in folder and is made there the first time. Who trusts
-// it risks little: it is constrained to domain, so even with its key stolen it
+// it risks little: it is constrained to domains, so even with its key stolen it
 // can vouch for no other name.
-func newDevelopmentTLS(folder, domain string, names []string) (*developmentTLS, error) {
-	authority, key, err := developmentAuthority(folder, domain)
+func newDevelopmentTLS(folder string, domains, names []string) (*developmentTLS, error) {
+	authority, key, err := developmentAuthority(folder, domains)
 	if err != nil {
 		return nil, err
 	}
@@ -70,14 +70,14 @@ func newDevelopmentTLS(folder, domain string, names []string) (*developmentTLS, 
 }
 
 // developmentAuthority loads the authority of folder, or makes one if there is
-// none, it is for another domain, or about to expire.
-func developmentAuthority(folder, domain string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+// none, it is for other domains, or about to expire.
+func developmentAuthority(folder string, domains []string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	file, keyFile := filepath.Join(folder, "ca.pem"), filepath.Join(folder, "ca-key.pem")
 	certificate, key, err := readAuthority(file, keyFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("read the development authority: %w; remove %s and %s to make a new one", err, file, keyFile)
 	}
-	if err == nil && slices.Equal(certificate.PermittedDNSDomains, []string{domain}) && time.Now().Add(leafLifetime).Before(certificate.NotAfter) {
+	if err == nil && slices.Equal(certificate.PermittedDNSDomains, domains) && time.Now().Add(leafLifetime).Before(certificate.NotAfter) {
 		return certificate, key, nil
 	}
 	if key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
@@ -87,9 +87,9 @@ func developmentAuthority(folder, domain string) (*x509.Certificate, *ecdsa.Priv
 	_, all4, _ := net.ParseCIDR("0.0.0.0/0") // constants parse
 	_, all6, _ := net.ParseCIDR("::/0")
 	template := &x509.Certificate{
-		SerialNumber: serial(), Subject: pkix.Name{CommonName: "Gatehouse demo for " + domain, Organization: []string{"made on this computer"}},
+		SerialNumber: serial(), Subject: pkix.Name{CommonName: "Gatehouse demo for " + domains[0], Organization: []string{"made on this computer"}},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(authorityLifetime), IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
-		KeyUsage: x509.KeyUsageCertSign, PermittedDNSDomainsCritical: true, PermittedDNSDomains: []string{domain},
+		KeyUsage: x509.KeyUsageCertSign, PermittedDNSDomainsCritical: true, PermittedDNSDomains: domains,
 		ExcludedIPRanges: []*net.IPNet{all4, all6},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)

@@ -24,10 +24,11 @@ const (
 	roleAuthServer = "authserver"
 	roleGateway    = "gateway"
 	roleAPI        = "api"
+	roleAgent      = "agent"
 )
 
 // RoleNames are what roles and --role take.
-var RoleNames = []string{roleAuthServer, roleGateway, roleAPI}
+var RoleNames = []string{roleAuthServer, roleGateway, roleAPI, roleAgent}
 
 // of returns where a role is reached.
 func (u URLs) of(role string) string {
@@ -36,6 +37,8 @@ func (u URLs) of(role string) string {
 		return u.AuthServer
 	case roleGateway:
 		return u.Gateway
+	case roleAgent:
+		return u.Agent
 	}
 	return u.API
 }

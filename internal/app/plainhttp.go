@@ -50,7 +50,7 @@ func (c *Config) validateDevelopmentHTTP(report reporter) {
 // firstHTTPS returns the key of a setting that is about https, or "".
 func (c *Config) firstHTTPS() string {
 	type setting struct{ at, value string }
-	all := []setting{{"urls.authserver", c.URLs.AuthServer}, {"authorization_server.issuer", c.Issuer()}, {"urls.gateway", c.URLs.Gateway}, {"urls.api", c.URLs.API}}
+	all := []setting{{"urls.authserver", c.URLs.AuthServer}, {"authorization_server.issuer", c.Issuer()}, {"urls.gateway", c.URLs.Gateway}, {"urls.api", c.URLs.API}, {"urls.agent", c.URLs.Agent}}
 	for i, a := range c.APIs {
 		all = append(all, setting{fmt.Sprintf("apis[%d].url", i), a.URL}, setting{fmt.Sprintf("apis[%d].audience", i), a.Audience})
 	}

@@ -53,6 +53,7 @@ func (c *Config) Validate() error {
 		}
 	}
 	c.Documents.validate(report)
+	c.Agent.validate(report, c.URLs.Agent)
 	c.validateAPIs(report)
 	return errors.Join(problems...)
 }
@@ -88,7 +89,7 @@ func (c *Config) validateURLs(report reporter) {
 		path, url string
 		required  bool
 	}{
-		{"urls.authserver", c.URLs.AuthServer, c.AuthorizationServer == nil}, {"urls.gateway", c.URLs.Gateway, true}, {"urls.api", c.URLs.API, false},
+		{"urls.authserver", c.URLs.AuthServer, c.AuthorizationServer == nil}, {"urls.gateway", c.URLs.Gateway, true}, {"urls.api", c.URLs.API, false}, {"urls.agent", c.URLs.Agent, false},
 	} {
 		if role.url == "" {
 			if role.required {

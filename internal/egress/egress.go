@@ -11,7 +11,6 @@ package egress
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -21,7 +20,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -187,28 +185,11 @@ func (c *Client) connect(ctx context.Context, address string) (net.Conn, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAddress, err)
 	}
-	dialer := net.Dialer{
-		Timeout:  dialTime,
-		Resolver: c.Resolver,
-		// This sees each address just before it is connected to, after DNS.
-		ControlContext: func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
-			return c.admit(name, port, resolved)
-		},
-	}
-	raw, err := dialer.DialContext(ctx, "tcp", address)
+	raw, err := c.raw(ctx, name, port, func(resolved string) error { return c.admit(name, port, resolved) })
 	if err != nil {
 		return nil, err
 	}
-	config := &tls.Config{ServerName: name, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
-	if c.Roots != nil && c.listed(name, port, raw.RemoteAddr().String()) {
-		config.RootCAs = c.Roots
-	}
-	conn := tls.Client(raw, config)
-	if err := conn.HandshakeContext(ctx); err != nil {
-		_ = raw.Close() // the handshake's error is the one to tell
-		return nil, fmt.Errorf("tls with %s: %w", address, err)
-	}
-	return conn, nil
+	return c.secure(ctx, raw, name, port)
 }
 
 // enter waits for one of the slots of the host and of all, and refuses a host

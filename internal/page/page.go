@@ -4,7 +4,8 @@
 //
 // It does not know any page: the roles own their templates, hand them to
 // [Parse] at start and write them with [Set.Render]. It holds no script,
-// because sign-in and consent must work, and be safe, without one.
+// because sign-in and consent must work, and be safe, without one; a role whose
+// pages have one, in a file on their own origin, says so with [Set.Scripted].
 package page
 
 import (
@@ -33,15 +34,21 @@ const policy = "default-src 'none'; style-src 'self'; img-src 'self'; frame-ance
 
 // A Set is the pages of one role, parsed once. It is safe for concurrent use.
 type Set struct {
-	pages map[string]*template.Template
+	pages  map[string]*template.Template
+	script bool
 }
+
+// Scripted returns the same pages with a policy that lets them load a script of
+// their own origin, and lets it talk there.
+func (s *Set) Scripted() *Set { return &Set{pages: s.pages, script: true} }
 
 // Parse reads every file that the globs name (as in [fs.Glob]) and combines
 // each with the layout. A file whose name starts with an underscore is not a
 // page but a piece that all pages of the set may use.
 //
 // A page defines "title" and "main", and if it likes "place" (whose page this
-// is: the host, beside the mark) and "width" (the class "wide").
+// is: the host, beside the mark) and "width" (the class "wide"). Another
+// organization's pages define "site", "mark" and "head" (what is linked) too.
 // A glob without files and two pages of one name are errors.
 func Parse(fsys fs.FS, globs ...string) (*Set, error) {
 	base, err := template.New("layout.html").Funcs(funcs(assets())).Parse(layout)
@@ -113,12 +120,29 @@ func (s *Set) Render(w http.ResponseWriter, status int, name string, view any) e
 	}
 	h := w.Header()
 	setHeaders(h)
+	if s.script {
+		h.Set("Content-Security-Policy", policy+"; script-src 'self'; connect-src 'self'")
+	}
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	w.WriteHeader(status)
 	if _, err := w.Write(b.Bytes()); err != nil {
 		return fmt.Errorf("write page %s: %w", name, err)
 	}
 	return nil
+}
+
+// Piece renders a piece that pages share, as the named page has it: for a page
+// that is open already.
+func (s *Set) Piece(name, piece string, view any) (string, error) {
+	t, ok := s.pages[name]
+	if !ok {
+		return "", fmt.Errorf("render page %s: there is no such page", name)
+	}
+	var b strings.Builder
+	if err := t.ExecuteTemplate(&b, piece, view); err != nil {
+		return "", fmt.Errorf("render %s of page %s: %w", piece, name, err)
+	}
+	return b.String(), nil
 }
 
 func setHeaders(h http.Header) {
