@@ -167,7 +167,7 @@ func (s *stage) start() (err error) {
 	if s.bare, err = s.keep(start(exec.Command(self, "serve", "ceiling", s.folder))); err != nil {
 		return err
 	}
-	if s.peer, err = s.keep(start(exec.Command("node", filepath.Join(s.root, "bench", "oidc-provider.mjs"), filepath.Join(s.root, "test", "node")))); err != nil {
+	if s.peer, err = s.keep(start(exec.Command(node(s.root), filepath.Join(s.root, "bench", "oidc-provider.mjs"), filepath.Join(s.root, "test", "node")))); err != nil {
 		return fmt.Errorf("%w; make test installs oidc-provider", err)
 	}
 	if s.one, err = newPlace(s.binary, filepath.Join(s.folder, "one"), s.api.address, 1); err != nil {
@@ -188,6 +188,16 @@ func (s *stage) start() (err error) {
 	_, port, _ := strings.Cut(address, ":")
 	s.demoIssuer = "http://login.localhost:" + port
 	return s.awaitDemo()
+}
+
+// node is the one that make test installs for what needs a newer one than the
+// system's.
+func node(root string) string {
+	own := filepath.Join(root, "test", "node22", "node_modules", ".bin", "node")
+	if _, err := os.Stat(own); err == nil {
+		return own
+	}
+	return "node"
 }
 
 func (s *stage) awaitDemo() error {
