@@ -120,6 +120,10 @@ func (s *stage) keep(p *process, err error) (*process, error) {
 
 // all starts the processes and measures everything.
 func (r *runner) all(root string) (results, error) {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return results{}, err
+	}
 	folder, err := os.MkdirTemp("", "gatehouse-bench-")
 	if err != nil {
 		return results{}, err
