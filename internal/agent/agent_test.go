@@ -335,7 +335,7 @@ func TestGuardedAddresses(t *testing.T) {
 			t.Errorf("%q: %d", address, page.Status)
 		}
 	}
-	page := p.browser.Get(p.url + "/model").Submit("Use this model", url.Values{"base_url": {inner.URL + "/v1"}, "model": {"m"}})
+	page := p.browser.Get(p.url+"/model").Submit("Use this model", url.Values{"base_url": {inner.URL + "/v1"}, "model": {"m"}})
 	follow(page)
 	p.tools.add("read-notes", "", true, "x")
 	server := follow(follow(p.browser.Get(p.url+"/").Submit("Add this server", url.Values{"url": {p.tools.url}})).Submit("Connect", nil))

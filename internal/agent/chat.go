@@ -26,19 +26,9 @@ func (s *Server) startChat(w http.ResponseWriter, r *http.Request, v visit) erro
 	if err != nil {
 		return err
 	}
-	title := "New chat"
-	text := strings.TrimSpace(f.Get("text"))
-	if text != "" {
-		title = titleOf(text)
-	}
-	id, err := s.store.addChat(r.Context(), v.ID, srv.ID, title)
+	id, err := s.store.addChat(r.Context(), v.ID, srv.ID, "New chat")
 	if err != nil {
 		return err
-	}
-	if text != "" {
-		if err := s.answer(r, v, chat{ID: id, Server: srv.ID, Title: title}, text); err != nil {
-			return err
-		}
 	}
 	http.Redirect(w, r, "/chats/"+id, http.StatusSeeOther)
 	return nil
@@ -92,7 +82,14 @@ func (s *Server) answer(r *http.Request, v visit, c chat, text string) error {
 	}
 	said := entry{N: number, Kind: kindPerson, Text: strings.ToValidUTF8(text, "\uFFFD")}
 	t := &turn{server: s, visit: v, chat: c, srv: srv, model: m, past: append(past, said)}
-	t.begun = func() error { return s.store.putEntry(r.Context(), c.ID, said) }
+	t.begun = func() error {
+		if len(past) == 0 {
+			if err := s.store.setTitle(r.Context(), c.ID, titleOf(text)); err != nil {
+				return err
+			}
+		}
+		return s.store.putEntry(r.Context(), c.ID, said)
+	}
 	switch err := s.beginTurn(t, number+1); {
 	case errors.Is(err, errRunning):
 		return &problem{http.StatusConflict, "The answer before is not finished", "Your message was not sent.", "Wait for it or stop it, then try again."}

@@ -312,10 +312,8 @@ func (s *Server) endTokens(ctx context.Context, account string, servers []server
 	ctx, cancel := context.WithTimeout(ctx, logoutTime)
 	defer cancel()
 	var all sync.WaitGroup
-	for _, v := range servers {
-		if !v.Connected {
-			continue
-		}
+	gone := make([]bool, len(servers))
+	for i, v := range servers {
 		all.Go(func() {
 			st, release := s.tokens(account, v.ID)
 			defer release()
@@ -324,13 +322,16 @@ func (s *Server) endTokens(ctx context.Context, account string, servers []server
 			if strings.HasPrefix(s.URL, "https://") {
 				c.ClientMetadataURL = s.URL + "/client.json"
 			}
-			_, _ = c.Logout(ctx, v.URL, true) // what could not be revoked is forgotten below, and expires
+			// The registration stays, or signing in again would make one more. What
+			// could not be revoked is forgotten below, and expires.
+			_, err := c.Logout(ctx, v.URL, false)
+			gone[i] = err == nil
 		})
 	}
 	all.Wait()
 	var failed error
-	for _, v := range servers {
-		failed = errors.Join(failed, s.store.forgetTokens(context.WithoutCancel(ctx), account, v.ID))
+	for i, v := range servers {
+		failed = errors.Join(failed, s.store.disconnect(context.WithoutCancel(ctx), account, v.ID, gone[i]))
 	}
 	return failed
 }

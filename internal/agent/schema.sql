@@ -29,6 +29,7 @@ CREATE TABLE servers (
 	account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
 	url        TEXT NOT NULL,
 	sealed     TEXT NOT NULL, -- state of mcpclient: registrations and tokens; empty if there is none
+	connected  INTEGER NOT NULL, -- it answered, and was not signed out of since
 	listed_at  INTEGER NOT NULL, -- when its tools were; 0 never
 	created_at INTEGER NOT NULL,
 	UNIQUE (account_id, url)

@@ -85,6 +85,12 @@ func (s store) chat(ctx context.Context, account, id string) (chat, error) {
 	return c, known(err)
 }
 
+// setTitle names a chat after what it begins with.
+func (s store) setTitle(ctx context.Context, id, title string) error {
+	_, err := s.db.ExecContext(ctx, `UPDATE chats SET title = $1 WHERE id = $2`, title, id)
+	return err
+}
+
 func (s store) removeChat(ctx context.Context, account, id string) error {
 	_, err := s.db.ExecContext(ctx, `DELETE FROM chats WHERE account_id = $1 AND id = $2`, account, id)
 	return err

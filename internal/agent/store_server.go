@@ -42,8 +42,8 @@ func (t tool) fingerprint() [32]byte {
 
 func (s store) addServer(ctx context.Context, account, url string) (id string, err error) {
 	id = secret.ID()
-	result, err := s.db.ExecContext(ctx, `INSERT INTO servers (id, account_id, url, sealed, listed_at, created_at)
-		SELECT $1, $2, $3, '', 0, $4 WHERE (SELECT count(*) FROM servers WHERE account_id = $2) < $5`, id, account, url, time.Now().Unix(), maxServers)
+	result, err := s.db.ExecContext(ctx, `INSERT INTO servers (id, account_id, url, sealed, connected, listed_at, created_at)
+		SELECT $1, $2, $3, '', 0, 0, $4 WHERE (SELECT count(*) FROM servers WHERE account_id = $2) < $5`, id, account, url, time.Now().Unix(), maxServers)
 	if err != nil {
 		if strings.Contains(err.Error(), "UNIQUE") {
 			err = errTaken
@@ -62,7 +62,7 @@ func atLeastOne(r sql.Result, otherwise error) error {
 	return err
 }
 
-const serverColumns = `SELECT id, url, sealed <> '', listed_at FROM servers WHERE account_id = $1`
+const serverColumns = `SELECT id, url, connected, listed_at FROM servers WHERE account_id = $1`
 
 func (s store) servers(ctx context.Context, account string) ([]server, error) {
 	rows, err := s.db.QueryContext(ctx, serverColumns+` ORDER BY created_at, id`, account)
@@ -92,9 +92,10 @@ func (s store) removeServer(ctx context.Context, account, id string) error {
 	return err
 }
 
-// forgetTokens drops what is known with a server's authorization server.
-func (s store) forgetTokens(ctx context.Context, account, id string) error {
-	_, err := s.db.ExecContext(ctx, `UPDATE servers SET sealed = '' WHERE account_id = $1 AND id = $2`, account, id)
+// disconnect notes that the tokens for a server ended. All that is known with
+// its authorization server is dropped, unless the tokens are gone from it.
+func (s store) disconnect(ctx context.Context, account, id string, gone bool) error {
+	_, err := s.db.ExecContext(ctx, `UPDATE servers SET connected = 0, sealed = CASE WHEN $1 THEN sealed ELSE '' END WHERE account_id = $2 AND id = $3`, gone, account, id)
 	return err
 }
 
@@ -194,7 +195,7 @@ func (s store) putTools(ctx context.Context, server string, listed []tool) error
 			return err
 		}
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE servers SET listed_at = $1 WHERE id = $2`, time.Now().Unix(), server); err != nil {
+	if _, err := tx.ExecContext(ctx, `UPDATE servers SET connected = 1, listed_at = $1 WHERE id = $2`, time.Now().Unix(), server); err != nil {
 		return err
 	}
 	return tx.Commit()

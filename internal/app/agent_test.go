@@ -6,11 +6,15 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"gatehouse/internal/app"
+	"gatehouse/internal/secret"
+	"gatehouse/internal/sqlstore"
 	"gatehouse/internal/webtest"
 )
 
@@ -117,6 +121,63 @@ func (d *agentDemo) contains(p *webtest.Page, wanted ...string) {
 	}
 }
 
+// token opens what the agent keeps, as only who has its key can.
+func (d *agentDemo) token() string {
+	d.t.Helper()
+	key, err := os.ReadFile(filepath.Join(d.config.Data, "agent.key"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	db, err := sqlstore.OpenPlain(filepath.Join(d.config.Data, "agent.db"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer db.Close()
+	var account, server, sealed string
+	if err := db.QueryRow(`SELECT account_id, id, sealed FROM servers`).Scan(&account, &server, &sealed); err != nil {
+		d.t.Fatal(err)
+	}
+	text, err := secret.Open(strings.TrimSpace(string(key)), "tokens of "+account+" for "+server, sealed)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), `"access_token":"`)
+	token, _, _ := strings.Cut(after, `"`)
+	return token
+}
+
+// works reports how the MCP server answers a token.
+func (d *agentDemo) works(token string) int {
+	d.t.Helper()
+	req, err := http.NewRequestWithContext(d.t.Context(), http.MethodPost, d.config.URLs.Gateway, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json, text/event-stream")
+	transport := &http.Transport{DialContext: webtest.DialTCP}
+	defer transport.CloseIdleConnections()
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
+}
+
+// ends waits until a token is refused, which takes a second at most.
+func (d *agentDemo) ends(token string) {
+	d.t.Helper()
+	for range 60 {
+		if d.works(token) == http.StatusUnauthorized {
+			return
+		}
+		time.Sleep(50 * time.Millisecond) // the revocation travels
+	}
+	d.t.Error("the token lives on")
+}
+
 // A person of another organization makes an account at the agent, connects it
 // with the demo's server as alice, and reads customers and orders, by a metadata
 // document on https and a registration on http.
@@ -167,9 +228,85 @@ func TestAgentRefundsAfterStepUpAndClick(t *testing.T) {
 	p = d.until(chat, "Done. The card above has the answer of the server.")
 	d.contains(p, "4900", "refundable")
 
-	// Another turn with the same token needs no more permission.
-	p = d.say(chat, "refund customer 1 order 1005", "orderId 1005")
-	t.Log(p.Text())
+}
+
+// What the agent holds for a person is sealed where it lies, and is revoked when
+// they sign out; nothing of it is on any page.
+func TestAgentTokensEndWithSignOut(t *testing.T) {
+	d := startAgentDemo(t, app.DemoOptions{})
+	server := d.connect()
+	chat := d.newChat(server)
+	p := d.say(chat, "Fetch me my users", "Here are the first 20")
+	kept := 0
+	for _, name := range []string{"agent.db", "agent.db-wal"} {
+		data, err := os.ReadFile(filepath.Join(d.config.Data, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept += len(data)
+		for _, page := range []string{string(data), p.Body, server.Body} {
+			for _, word := range []string{"access_token", "refresh_token", "gha_", "ghr_"} {
+				if strings.Contains(page, word) {
+					t.Errorf("%s or a page holds %s", name, word)
+				}
+			}
+		}
+	}
+	if info, err := os.Stat(filepath.Join(d.config.Data, "agent.key")); err != nil || info.Mode().Perm() != 0o600 || kept == 0 {
+		t.Errorf("the key: %v %v", info, err)
+	}
+	token := d.token()
+	if status := d.works(token); status != http.StatusOK || strings.Contains(p.Body, token) {
+		t.Fatalf("the token: %d", status)
+	}
+	follow(p.Submit("Sign out visitor", nil))
+	d.ends(token)
+	if d.token() != "" {
+		t.Error("the token is kept")
+	}
+	if p := d.browser.Get(chat); p.Status != http.StatusSeeOther {
+		t.Errorf("the chat is still open: %d", p.Status)
+	}
+	p = follow(d.agent("/sign-in").Submit("Sign in", url.Values{"username": {"visitor"}, "password": {"correct horse battery"}}))
+	d.contains(p, "Not signed in", "Fetch me my users")
+	// In the chat, the permission is asked for again, in the same turn.
+	p = d.say(chat, "Fetch me my users", "More permission is needed")
+	p = follow(p.Submit("action=go", nil))
+	follow(p.Submit("action=continue", nil))
+	p = d.until(chat, "You were asked at")
+	d.until(chat, "What shall it do?")
+	// Removing the server ends it, too.
+	token = d.token()
+	follow(d.agent(server.URL.Path).Submit("Remove this server", nil))
+	d.ends(token)
+	d.contains(d.agent("/"), "There are none yet.")
+}
+
+// R-CL-17: an answer from an authorization server counts in the browser session
+// that asked for it, once.
+func TestAgentCallbackBelongsToItsSession(t *testing.T) {
+	d := startAgentDemo(t, app.DemoOptions{})
+	p := follow(d.agent("/create").Submit("Create the account", url.Values{"username": {"visitor"}, "password": {"correct horse battery"}}))
+	p = follow(p.Submit("Add this server", nil)).Submit("Connect", nil)
+	p = follow(follow(p).Submit("username=alice", nil)).Submit("action=allow", nil)
+	answer := p.Location().String() // the callback, with code and state
+	if !strings.HasPrefix(answer, d.config.URLs.Agent+"/callback?") {
+		t.Fatal(answer)
+	}
+	thief := webtest.NewBrowser(t, nil)
+	if got := thief.Get(answer); got.Status != http.StatusUnauthorized {
+		t.Errorf("nobody's browser: %d", got.Status)
+	}
+	follow(thief.Get(d.config.URLs.Agent+"/create").Submit("Create the account", url.Values{"username": {"thief"}, "password": {"correct horse battery"}}))
+	for _, address := range []string{answer, d.config.URLs.Agent + "/callback", d.config.URLs.Agent + "/callback?state=x&code=y"} {
+		if got := thief.Get(address); got.Status != http.StatusBadRequest {
+			t.Errorf("%s in another's browser: %d", address, got.Status)
+		}
+	}
+	d.contains(follow(p), "fetch-users")
+	if got := d.browser.Get(answer); got.Status != http.StatusBadRequest {
+		t.Errorf("a second time: %d", got.Status)
+	}
 }
 
 func tlsListener(l net.Listener, c tls.Certificate) net.Listener {
