@@ -230,12 +230,32 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, v visit) error {
 	if l := s.live(c.ID); l != nil {
 		err = st.follow(r, s.running.Done(), l)
 	} else {
-		err = st.send("over", "")
+		err = s.last(r, st, c)
 	}
 	if err != nil { // the stream is begun: there is no page to show instead
 		httpserver.Note(r.Context(), "stream", err)
 	}
 	return nil
+}
+
+// last shows the last turn, which ended before the page could follow it.
+func (s *Server) last(r *http.Request, st *stream, c chat) error {
+	entries, err := s.store.entries(r.Context(), c.ID)
+	if err != nil {
+		return err
+	}
+	begin := 0
+	for i, e := range entries {
+		if e.Kind == kindPerson {
+			begin = i
+		}
+	}
+	for _, e := range entries[begin:] {
+		if err := st.entry(e, nil); err != nil {
+			return err
+		}
+	}
+	return st.send("over", "")
 }
 
 func (s *Server) enterStream(account string) bool {
@@ -272,6 +292,18 @@ func (st *stream) send(event, data string) error {
 	return st.control.Flush()
 }
 
+func (st *stream) entry(e entry, l *live) error {
+	html, err := st.render(e, l)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(map[string]any{"id": fmt.Sprintf("entry-%d", e.N), "html": html})
+	if err != nil {
+		return err
+	}
+	return st.send("entry", string(data))
+}
+
 func (st *stream) follow(r *http.Request, closing <-chan struct{}, l *live) error {
 	end, beat := time.NewTimer(streamTime), time.NewTicker(heartbeat)
 	defer end.Stop()
@@ -280,15 +312,7 @@ func (st *stream) follow(r *http.Request, closing <-chan struct{}, l *live) erro
 		entries, now, changed := l.since(version)
 		version = now
 		for _, e := range entries {
-			html, err := st.render(e, l)
-			if err != nil {
-				return err
-			}
-			data, err := json.Marshal(map[string]any{"id": fmt.Sprintf("entry-%d", e.N), "html": html})
-			if err != nil {
-				return err
-			}
-			if err := st.send("entry", string(data)); err != nil {
+			if err := st.entry(e, l); err != nil {
 				return err
 			}
 		}

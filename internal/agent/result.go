@@ -22,6 +22,7 @@ type resultView struct {
 	Rows                        [][]string
 	MoreRows, MoreColumns, List bool
 	Count                       int
+	ID                          int // tells the tables of a page apart
 	Facts                       []fact
 	Text                        string // neither table nor facts
 	Whole                       string // all of it, as it came

@@ -135,6 +135,7 @@ func entryOf(chat string, e entry, l *live, tools []tool) entryView {
 	v.Arguments, v.Raw = arguments(e.Arguments)
 	if e.Result != "" {
 		v.Result = viewResult(e.Result)
+		v.Result.ID = e.N
 	}
 	return v
 }

@@ -111,7 +111,7 @@ func (b *tab) resize(name string, width int64, zoom float64, letters int64) {
 // tabThrough walks the controls of a page by the Tab key.
 func (b *tab) tabThrough(name string) {
 	b.t.Helper()
-	const controls = `[...document.querySelectorAll('a[href], button, input:not([type="hidden"]), summary, [tabindex="0"]')]`
+	const controls = `[...document.querySelectorAll('a[href], button, input:not([type="hidden"], [type="radio"]:not(:checked)), textarea, summary, [tabindex="0"]')].filter((e) => e.checkVisibility())`
 	count := evaluate[int](b, controls+`.length`)
 	reached := map[int]bool{}
 	for range 2 * (count + 1) { // twice, as a page may begin with the focus in its middle

@@ -41,7 +41,7 @@ func views(t *testing.T, b *tab) []view {
 	pass := func(word string) {
 		b.do(chromedp.SendKeys(chromedp.CSS("#username"), "alice"), chromedp.SendKeys(chromedp.CSS("#password"), word+"\r"))
 	}
-	return []view{
+	return append([]view{
 		{"sign-in", func() { b.open(plain.address(anew)) }},
 		{"sign-in-password", func() { b.open(real.agent("Notebook", "none").address(nil)) }},
 		{"sign-in-refused", func() { pass("wrong password"); b.see(`#problem`) }},
@@ -121,7 +121,7 @@ func views(t *testing.T, b *tab) []view {
 			}
 			b.open(u.Query().Get("redirect_uri") + "?code=x&state=y")
 		}},
-	}
+	}, agentViews(b, demo(t))...)
 }
 
 // notebook is a site that describes an agent in a metadata document, and what

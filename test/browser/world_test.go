@@ -39,6 +39,7 @@ type place struct {
 	t          *testing.T
 	Login, MCP string
 	Home       string
+	Agent      string // the agent front end; empty without one
 	http       *http.Client
 }
 
@@ -72,7 +73,7 @@ func serve(t *testing.T, config app.Config, l net.Listener, prepare func(*app.Ap
 		}
 	})
 	_, port, _ := strings.Cut(l.Addr().String(), ":")
-	return &place{t: t, Login: config.URLs.AuthServer, MCP: config.URLs.Gateway, Home: "http://localhost:" + port, http: &http.Client{Transport: transport}}
+	return &place{t: t, Login: config.URLs.AuthServer, MCP: config.URLs.Gateway, Home: "http://localhost:" + port, Agent: config.URLs.Agent, http: &http.Client{Transport: transport}}
 }
 
 // demo is the demo, where any name signs in.

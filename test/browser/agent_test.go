@@ -1,0 +1,160 @@
+package browser_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+// agentAccount makes an account at the agent front end.
+func (b *tab) agentAccount(p *place) {
+	b.t.Helper()
+	b.open(p.Agent + "/create")
+	b.do(chromedp.SendKeys(chromedp.CSS("#username"), "visitor"), chromedp.SendKeys(chromedp.CSS("#password"), password+"\r"))
+	b.see("#url")
+}
+
+// agentConnect adds the demo's server and connects it as alice.
+func (b *tab) agentConnect() {
+	b.t.Helper()
+	b.click(`form[action="/servers"] button`)
+	b.see(`form[action$="/connect"]`)
+	b.click(`form[action$="/connect"] button`)
+	b.see(`button[value="alice"]`)
+	b.click(`button[value="alice"]`)
+	b.click(`button[value="allow"]`)
+	b.see("#tools")
+}
+
+// say says something in the chat that is open.
+func (b *tab) say(text string) {
+	b.t.Helper()
+	b.do(chromedp.SetValue(chromedp.CSS("#text"), text))
+	b.click(`#writing form:last-of-type button`)
+	b.see("#log .person")
+}
+
+// until waits until the page says something. Without scripts it is loaded anew.
+func (b *tab) until(wanted string, reload bool) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	for ctx.Err() == nil {
+		// Between two pages there is nothing to read.
+		if text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector("main")?.innerText ?? ""`)); err == nil && strings.Contains(text, wanted) {
+			return
+		}
+		time.Sleep(50 * time.Millisecond) // the turn runs by itself
+		if reload {
+			b.do(chromedp.Reload())
+		}
+	}
+	b.t.Fatalf("the page never says %q:\n%s", wanted, b.text())
+}
+
+// agentViews are the pages of the agent front end.
+func agentViews(b *tab, p *place) []view {
+	chat := ""
+	tell := func(text, wanted string) {
+		b.open(chat)
+		b.say(text)
+		b.until(wanted, true)
+	}
+	return []view{
+		{"agent-front", func() { b.open(p.Agent + "/") }},
+		{"agent-create", func() { b.open(p.Agent + "/create") }},
+		{"agent-sign-in-refused", func() {
+			b.open(p.Agent + "/sign-in")
+			b.do(chromedp.SendKeys(chromedp.CSS("#username"), "nobody"), chromedp.SendKeys(chromedp.CSS("#password"), "wrong password\r"))
+			b.see("#problem")
+		}},
+		{"agent-home-empty", func() { b.agentAccount(p) }},
+		{"agent-server-new", func() {
+			b.click(`form[action="/servers"] button`)
+			b.see(`form[action$="/connect"]`)
+			b.open(p.Agent + "/")
+		}},
+		{"agent-server", func() {
+			b.click(`.lines a`)
+			b.click(`form[action$="/connect"] button`)
+			b.see(`button[value="alice"]`)
+			b.click(`button[value="alice"]`)
+			b.click(`button[value="allow"]`)
+			b.see("#tools")
+		}},
+		{"agent-chat-empty", func() {
+			b.click(`input[name="mode refund-order"][value="ask"]`)
+			b.click(`form[action$="/tools"] .acts button`)
+			b.see(`input[name="mode refund-order"][value="ask"]:checked`)
+			b.click(`form[action="/chats"] button`)
+			b.see("#text")
+			chat = evaluate[string](b, "location.href")
+		}},
+		{"agent-chat-users", func() { tell("Fetch me my users", "Here are the first 20") }},
+		{"agent-chat-orders", func() { tell("Show Ana Moreno's orders", "Here they are: 7.") }},
+		{"agent-chat-asks", func() { tell("Refund order 1007", "It is sent only if you say so") }},
+		{"agent-chat-step-up", func() {
+			b.click(`button[value="allow"]`)
+			b.until("More permission is needed", true)
+		}},
+		{"agent-chat-denied", func() {
+			b.click(`button[value="go"]`)
+			b.click(`button[value="deny"]`)
+			b.see("#log")
+			b.until("You did not allow it at", true)
+		}},
+		{"agent-chat-refunded", func() {
+			b.click(`button[value="again"]`)
+			b.until("More permission is needed", true)
+			b.click(`button[value="go"]`)
+			b.click(`button[value="allow"]`)
+			b.see("#log")
+			b.until("Done. The card above", true)
+		}},
+		{"agent-chat-cannot", func() { tell("Write a poem about <script>alert(1)</script>", "I do not understand this.") }},
+		{"agent-model", func() { b.open(p.Agent + "/model") }},
+		{"agent-home", func() { b.open(p.Agent + "/") }},
+		{"agent-nothing", func() { b.open(p.Agent + "/chats/nothing") }},
+	}
+}
+
+// A person asks for customers and sees them come, without loading the page
+// again; and a refund that waits for their click is stopped.
+func TestAgentChatWithScript(t *testing.T) {
+	p, b := demo(t), chromium(t)
+	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: false}); err != nil {
+		t.Fatal(err)
+	}
+	b.agentAccount(p)
+	b.agentConnect()
+	b.click(`input[name="mode refund-order"][value="ask"]`)
+	b.click(`form[action$="/tools"] .acts button`)
+	b.see(`input[name="mode refund-order"][value="ask"]:checked`)
+	b.click(`form[action="/chats"] button`)
+	b.see("#text")
+	b.say("Fetch me my users")
+	b.until("Here are the first 20", false)
+	b.see("#log table tbody tr:nth-child(20)")
+	b.see("#text") // the next message can be written
+	if got := evaluate[int](b, `document.querySelectorAll("#log table").length`); got != 1 {
+		t.Errorf("%d tables", got)
+	}
+	b.say("Refund order 1007")
+	b.see(`button[value="allow"]`)
+	b.click("#going button")
+	b.see("#text")
+	b.until("Nothing was sent.", false)
+	// The click, the way to the authorization server and back, and the same turn.
+	b.say("Refund order 1007")
+	b.click(`button[value="allow"]`)
+	b.click(`button[value="go"]`)
+	b.click(`button[value="allow"]`)
+	b.until("Done. The card above has the answer of the server.", false)
+	if text := b.text(); !strings.Contains(text, "4900") {
+		t.Errorf("the refund does not show:\n%s", text)
+	}
+}
