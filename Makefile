@@ -1,15 +1,11 @@
 # make test   everything that must hold; installs what it lacks where it can
 # make demo   the demo
-# make bench  benchmarks beside their ceilings; writes the README's table
 # make build  the binary, in bin/
 
-.PHONY: test bench build demo pictures
+.PHONY: test build demo pictures
 
 test:
 	@./scripts/test
-
-bench:
-	go run ./bench
 
 build:
 	go build -trimpath -o bin/gatehouse ./cmd/gatehouse
