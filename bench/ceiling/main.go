@@ -86,6 +86,10 @@ CREATE TABLE clients (id TEXT PRIMARY KEY, metadata TEXT)`
 const settings = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous("
 
 func open(path, synchronous string) (*sql.DB, error) {
+	path, err := filepath.Abs(path) // a file URL has no relative paths
+	if err != nil {
+		return nil, err
+	}
 	c, err := sqlite.NewConnector((&url.URL{Scheme: "file", Path: path}).String() + settings + synchronous + ")")
 	if err != nil {
 		return nil, err
