@@ -47,6 +47,7 @@ type Server struct {
 	limits    limits
 	polls     chan struct{} // one for each poll of the revocation feed that waits
 	documents *client.Documents
+	keySets   keySets
 }
 
 // AccessLifetime is how long a JWT for an API lives: what cannot be recalled
