@@ -129,7 +129,7 @@ func (s *Server) mayFetch(r *http.Request, address string) func() error {
 func (s *Server) verifyAssertion(r *http.Request, c client.Client, assertion string, now time.Time) (jti string, expires time.Time, err error) {
 	audiences := []string{s.Issuer, s.Issuer + "/token"}
 	if c.KeysURI == "" {
-		keys, err := jose.ParseKeySet(c.Keys)
+		keys, err := s.keySets.parse(c.Keys)
 		if err != nil {
 			return "", time.Time{}, err
 		}

@@ -51,6 +51,7 @@ type Server struct {
 	polls     chan struct{} // one for each poll of the revocation feed that waits
 	documents *client.Documents
 	signInAPI *catalog.API // what relying parties of OpenID Connect ask for
+	keySets   keySets
 }
 
 // AccessLifetime is how long a JWT for an API lives: what cannot be recalled

@@ -232,6 +232,30 @@ func TestClientAssertions(t *testing.T) {
 	}
 }
 
+// Parsed key sets are kept, but a client whose key was replaced is known by the
+// new one at once, and the old one opens nothing any more.
+func TestClientAssertionsAfterANewKey(t *testing.T) {
+	w := newWorld(t, options{})
+	introspect := func() int { return w.introspect("gha_x").Status }
+	if got := introspect(); got != http.StatusOK {
+		t.Fatalf("the first key: %d", got)
+	}
+	key, signer := newKey(t)
+	if err := w.DB.PutClient(t.Context(), client.Client{
+		ID: "gateway", Origin: client.Gateway, Name: "gateway", GrantTypes: []string{oauth.GrantTokenExchange},
+		AuthMethod: oauth.AuthPrivateKey, Keys: jose.PublicSet(key),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got := introspect(); got != http.StatusUnauthorized {
+		t.Errorf("the replaced key: %d", got)
+	}
+	w.Gateway = signer
+	if got := introspect(); got != http.StatusOK {
+		t.Errorf("the new key: %d", got)
+	}
+}
+
 // Client credentials, OAuth 2.1 §4.2: what the administrator gave and no more;
 // a client that registered itself gets none.
 func TestClientCredentials(t *testing.T) {
