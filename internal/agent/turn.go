@@ -115,10 +115,13 @@ func (t *turn) dialogue() *dialogue {
 		}
 		return err
 	}
-	d.came = func(denied bool) {
+	d.came = func(refusal string) {
 		t.live.offer(0, "")
-		state := statusDone
-		if denied {
+		state := statusFailed
+		switch refusal {
+		case "":
+			state = statusDone
+		case "access_denied":
 			state = statusRefused
 		}
 		_ = t.live.change(context.WithoutCancel(t.live.ctx), t.access, func(e *entry) { e.Status = state }) // shown, nothing more
