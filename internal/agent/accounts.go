@@ -111,8 +111,14 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	return s.begin(w, r, a.ID)
 }
 
-// begin starts a session that the browser did not have before.
+// begin starts a session that the browser did not have before, in place of any
+// that it brought along.
 func (s *Server) begin(w http.ResponseWriter, r *http.Request, account string) error {
+	for _, old := range r.CookiesNamed(s.cookie()) {
+		if err := s.store.endSession(r.Context(), old.Value); err != nil {
+			return err
+		}
+	}
 	value, err := s.store.startSession(r.Context(), account)
 	if err != nil {
 		return err

@@ -258,6 +258,32 @@ func TestInjectionChangesNothing(t *testing.T) {
 	}
 }
 
+// What the card shows is what is sent: every digit, and what hides from the eye.
+func TestArgumentsAreShownAsTheyAreSent(t *testing.T) {
+	p := start(t)
+	got := make(chan string, 1)
+	p.tools.server.AddTool(&mcp.Tool{Name: "pay", InputSchema: map[string]any{"type": "object"}}, func(_ context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		got <- string(r.Params.Arguments)
+		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "paid"}}}, nil
+	})
+	server := p.connected()
+	p.modelled()
+	server = follow(server.Submit("Keep these settings", url.Values{"mode pay": {"ask"}}))
+	chat := follow(server.Submit("New chat with these tools", nil)).URL.String()
+	p.model.will(`call pay {"amount":9007199254740993,"to":"bob\u202ecilA","amount":9007199254740995}`)
+	p.say(chat, "pay")
+	page := p.until(chat, "It is sent only if you say so")
+	p.says(page, "9007199254740995", `bob\u202ecilA`)
+	if strings.Contains(page.Text(), "9007199254740993") || strings.Contains(page.Body, "\u202e") {
+		t.Errorf("the card shows what is not sent:\n%s", page.Text())
+	}
+	follow(page.Submit("Send this call", nil))
+	p.until(chat, "paid")
+	if sent := <-got; !strings.Contains(sent, "9007199254740995") || strings.Contains(sent, "9007199254740993") {
+		t.Errorf("sent %s", sent)
+	}
+}
+
 // A tool that is described anew after the person judged it is off again, also in
 // the middle of a chat.
 func TestToolDescribedAnewIsOff(t *testing.T) {

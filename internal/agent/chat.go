@@ -309,6 +309,7 @@ func (st *stream) follow(r *http.Request, closing <-chan struct{}, l *live) erro
 	defer end.Stop()
 	defer beat.Stop()
 	for version := 0; ; {
+		_, _, over := l.asks() // before: what it says last is not missed
 		entries, now, changed := l.since(version)
 		version = now
 		for _, e := range entries {
@@ -316,7 +317,7 @@ func (st *stream) follow(r *http.Request, closing <-chan struct{}, l *live) erro
 				return err
 			}
 		}
-		if _, _, over := l.asks(); over {
+		if over {
 			return st.send("over", "")
 		}
 		select {

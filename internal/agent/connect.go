@@ -19,8 +19,8 @@ import (
 const (
 	patience    = 10 * time.Minute // for a person at an authorization server
 	logoutTime  = 10 * time.Second
-	maxAttempts = 4 // of one person at once
-	maxChecks   = 32
+	maxAttempts = 4   // of one person at once
+	maxChecks   = 200 // people who connect at once
 )
 
 // attempt is an authorization that a person was sent to and has not come back
@@ -73,7 +73,7 @@ type dialogue struct {
 	visit visit
 	back  string
 	open  func(ctx context.Context, address *url.URL) error // leads the person there
-	came  func(denied bool)                                 // the person is back
+	came  func(refusal string)                              // the person is back; OAuth's error, or empty
 	last  *attempt
 }
 
@@ -90,13 +90,17 @@ func (s *Server) client(d *dialogue, v server, st *mcpclient.Store, wire http.Ro
 			if err := s.keep(u.Query().Get("state"), d.last); err != nil {
 				return errors.New("too many sign-ins are open at once; finish or leave one")
 			}
-			return d.open(ctx, u)
+			if err := d.open(ctx, u); err != nil {
+				s.drop(u.Query().Get("state"))
+				return err
+			}
+			return nil
 		},
 		Await: func(ctx context.Context, state string) (url.Values, error) {
 			defer s.drop(state)
 			select {
 			case q := <-d.last.answer:
-				d.came(q.Has("error"))
+				d.came(q.Get("error"))
 				return q, nil
 			case <-ctx.Done():
 				return nil, ctx.Err()
@@ -190,7 +194,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, v visit) error 
 	if err != nil {
 		return err
 	}
-	if ok, _ := s.limits.connects.Allow(v.ID); !ok || !s.enterCheck() {
+	if ok, _ := s.limits.connects.Allow(v.ID); !ok || !s.enterCheck(v.ID) {
 		return s.serverPage(w, r, v, srv, http.StatusTooManyRequests, slowDown)
 	}
 	type outcome struct {
@@ -199,10 +203,10 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, v visit) error 
 	}
 	opened, done := make(chan string, 1), make(chan outcome, 1)
 	s.tasks.Go(func() {
-		defer s.leaveCheck()
+		defer s.leaveCheck(v.ID)
 		ctx, cancel := context.WithTimeout(s.running, patience)
 		defer cancel()
-		d := &dialogue{visit: v, back: "/servers/" + srv.ID, came: func(bool) {}}
+		d := &dialogue{visit: v, back: "/servers/" + srv.ID, came: func(string) {}}
 		d.open = func(_ context.Context, address *url.URL) error {
 			select {
 			case opened <- address.String():
@@ -243,20 +247,24 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, v visit) error 
 	}
 }
 
-func (s *Server) enterCheck() bool {
+// enterCheck counts connections in the making: few of a person, who may leave
+// each waiting for ten minutes, and not too many of all.
+func (s *Server) enterCheck(account string) bool {
 	s.shared.mu.Lock()
 	defer s.shared.mu.Unlock()
-	if s.shared.checks >= maxChecks {
+	if s.shared.checks[account] >= maxAttempts || len(s.shared.checks) >= maxChecks {
 		return false
 	}
-	s.shared.checks++
+	s.shared.checks[account]++
 	return true
 }
 
-func (s *Server) leaveCheck() {
+func (s *Server) leaveCheck(account string) {
 	s.shared.mu.Lock()
 	defer s.shared.mu.Unlock()
-	s.shared.checks--
+	if s.shared.checks[account]--; s.shared.checks[account] == 0 {
+		delete(s.shared.checks, account)
+	}
 }
 
 // session opens a session with a server. release is to be called after its end.

@@ -100,7 +100,7 @@ func TestStop(t *testing.T) {
 		t.Errorf("a second message: %d", page.Status)
 	}
 	<-asked
-	follow(p.until(chat, "Errand is at work.").Submit("Stop", nil))
+	follow(p.until(chat, "Errand is at work").Submit("Stop", nil))
 	p.until(chat, "Stopped.")
 	select {
 	case <-left:

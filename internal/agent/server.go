@@ -59,7 +59,7 @@ type Server struct {
 	host      string
 	secure    bool // cookies can be
 	limits    limits
-	wire      http.RoundTripper // guarded
+	wire      *http.Transport // guarded
 	planner   http.RoundTripper
 
 	running context.Context // ends with Close
@@ -75,7 +75,7 @@ type shared struct {
 	lives    map[string]*live    // by chat
 	stores   map[string]*usedStore
 	streams  map[string]int // by account
-	checks   int            // connections in the making
+	checks   map[string]int // connections in the making, by account
 }
 
 // limits slow down what costs an attacker nothing and us something.
@@ -102,7 +102,7 @@ func (s *Server) Handler() (http.Handler, error) {
 	s.store = store{s.DB, s.Key}
 	s.wire, s.planner = s.Egress.Transport(), inside{Planner()}
 	s.running, s.stop = context.WithCancel(context.Background())
-	s.shared = shared{attempts: map[string]*attempt{}, lives: map[string]*live{}, stores: map[string]*usedStore{}, streams: map[string]int{}}
+	s.shared = shared{attempts: map[string]*attempt{}, lives: map[string]*live{}, stores: map[string]*usedStore{}, streams: map[string]int{}, checks: map[string]int{}}
 	s.limits = limits{
 		accounts: &httpserver.Limiter{Every: 10 * time.Second, Burst: 20, MaxKeys: maxKeys},
 		address:  &httpserver.Limiter{Every: 3 * time.Second, Burst: 40, MaxKeys: maxKeys},
@@ -120,6 +120,7 @@ func (s *Server) Close() {
 	if s.stop != nil {
 		s.stop()
 		s.tasks.Wait()
+		s.wire.CloseIdleConnections()
 	}
 }
 

@@ -107,6 +107,11 @@ func (s store) session(ctx context.Context, value string) (account, error) {
 	return a, known(err)
 }
 
+func (s store) endSession(ctx context.Context, value string) error {
+	_, err := s.db.ExecContext(ctx, `DELETE FROM sessions WHERE hash = $1`, secret.Sum(value))
+	return err
+}
+
 // endSessions signs a person out everywhere.
 func (s store) endSessions(ctx context.Context, account string) error {
 	_, err := s.db.ExecContext(ctx, `DELETE FROM sessions WHERE account_id = $1`, account)

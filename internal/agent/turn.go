@@ -115,10 +115,13 @@ func (t *turn) dialogue() *dialogue {
 		}
 		return err
 	}
-	d.came = func(denied bool) {
+	d.came = func(refusal string) {
 		t.live.offer(0, "")
-		state := statusDone
-		if denied {
+		state := statusFailed
+		switch refusal {
+		case "":
+			state = statusDone
+		case "access_denied":
 			state = statusRefused
 		}
 		_ = t.live.change(context.WithoutCancel(t.live.ctx), t.access, func(e *entry) { e.Status = state }) // shown, nothing more
@@ -209,7 +212,8 @@ func (t *turn) ask(ctx context.Context, tools []tool, n int) (message, error) {
 // click on what they see.
 func (t *turn) call(ctx context.Context, n int) error {
 	e := t.live.entry(n)
-	arguments := map[string]any{}
+	// Raw, for a number must arrive as it was shown.
+	arguments := map[string]json.RawMessage{}
 	if e.Arguments != "" && json.Unmarshal([]byte(e.Arguments), &arguments) != nil {
 		return t.end(ctx, n, statusFailed, "The model's arguments are no JSON object; nothing was sent.")
 	}
@@ -258,7 +262,7 @@ func (t *turn) mode(ctx context.Context, name string) (string, error) {
 }
 
 // send sends a call, and again if the person said no and then yes.
-func (t *turn) send(ctx context.Context, n int, name string, arguments map[string]any) error {
+func (t *turn) send(ctx context.Context, n int, name string, arguments map[string]json.RawMessage) error {
 	for {
 		within, cancel := context.WithTimeout(ctx, callTime)
 		result, err := t.session.Call(within, name, arguments)

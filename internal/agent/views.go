@@ -3,8 +3,10 @@ package agent
 import (
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // frame is what every page shows.
@@ -140,6 +142,20 @@ func entryOf(chat string, e entry, l *live, tools []tool) entryView {
 	return v
 }
 
+// visible writes what could not be seen, or would turn the words around it, as
+// its number.
+func visible(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.In(r, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp) || unicode.IsControl(r) && r != '\n' && r != '\t' {
+			fmt.Fprintf(&b, "\\u%04x", r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
 // arguments are shown whole, each as the server will get it: a person can only
 // allow what they see.
 func arguments(text string) (facts []fact, raw string) {
@@ -148,10 +164,10 @@ func arguments(text string) (facts []fact, raw string) {
 		if strings.TrimSpace(text) == "" {
 			return nil, ""
 		}
-		return nil, text
+		return nil, visible(text)
 	}
 	for _, name := range names {
-		facts = append(facts, fact{name, cell(members[name], maxArguments)})
+		facts = append(facts, fact{visible(name), visible(cell(members[name], maxArguments))})
 	}
 	return facts, ""
 }

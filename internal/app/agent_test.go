@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/http"
 	"net/url"
@@ -306,6 +307,44 @@ func TestAgentCallbackBelongsToItsSession(t *testing.T) {
 	d.contains(follow(p), "fetch-users")
 	if got := d.browser.Get(answer); got.Status != http.StatusBadRequest {
 		t.Errorf("a second time: %d", got.Status)
+	}
+}
+
+// The agent's host is of another organization, so it may be anywhere.
+func TestDemoTakesAnyAgentHost(t *testing.T) {
+	for _, o := range []app.DemoOptions{
+		{AgentHost: "agent.external.example"}, {AgentHost: "agent.external.example", TLS: true},
+		{Domain: "example.com", AgentHost: "agent.external.example"}, {Domain: "example.com", AgentHost: "agent.external.example", TLS: true}, {Domain: "example.com"},
+	} {
+		o.Address, o.Data = "127.0.0.1:8443", t.TempDir()
+		config, err := app.Demo(o)
+		if err != nil {
+			t.Errorf("%+v: %v", o, err)
+			continue
+		}
+		a, err := app.New(t.Context(), config, app.Options{Migrate: true})
+		if err != nil {
+			t.Errorf("%+v: %v", o, err)
+			continue
+		}
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+		if c := config.TLSCertificate(); c != nil {
+			leaf, err := x509.ParseCertificate(c.Certificate[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			authority, err := x509.ParseCertificate(c.Certificate[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			roots := x509.NewCertPool()
+			roots.AddCert(authority)
+			if _, err := leaf.Verify(x509.VerifyOptions{DNSName: o.AgentHost, Roots: roots}); err != nil {
+				t.Errorf("%+v: %v", o, err)
+			}
+		}
 	}
 }
 

@@ -109,8 +109,8 @@ func Demo(o DemoOptions) (Config, error) {
 		demo: &demoSettings{home: at(domain), data: o.Data},
 	}
 	names := []string{domain, "login." + domain, "mcp." + domain, "api." + domain, agentHost}
-	if !o.TLS && !client.IsLoopback(c.demo.home) {
-		c.DevelopmentHTTP = names
+	if !o.TLS {
+		c.DevelopmentHTTP = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return client.IsLoopback("http://" + name) })
 	}
 	if o.TLS {
 		if c.demo.tls, err = newDevelopmentTLS(o.Data, constraints(domain, agentHost), names); err != nil {

@@ -50,7 +50,7 @@ func (b *tab) until(wanted string, reload bool) {
 		}
 		time.Sleep(50 * time.Millisecond) // the turn runs by itself
 		if reload {
-			b.do(chromedp.Reload())
+			_ = chromedp.Do(ctx, chromedp.Reload()) // between two pages there is nothing to load
 		}
 	}
 	b.t.Fatalf("the page never says %q:\n%s", wanted, b.text())
