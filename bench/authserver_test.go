@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"sync/atomic"
 	"testing"
 
 	"gatehouse/internal/webtest"
@@ -152,7 +151,7 @@ func (w *world) flow(p plan) []row {
 	if w.provider == nil {
 		return nil
 	}
-	demo, port := w.demo("flow")
+	demo, port := w.demo(w.folder("flow"))
 	login, mcp := "http://login.localhost:"+port, "http://mcp.localhost:"+port
 	c := newCaller(w.t, 1)
 	answer, err := c.send(http.MethodPost, login+"/register", map[string]string{"Content-Type": "application/json"}, metadata, http.StatusCreated, "client_id")
@@ -226,13 +225,11 @@ func theirPerson(page *webtest.Page, name string) *url.URL {
 	return resumed.Follow().Submit("", nil).Follow().Location()
 }
 
-var demos atomic.Int32
-
-// demo starts `gatehouse demo` and returns once it answers.
-func (w *world) demo(name string) (*process, string) {
+// demo starts `gatehouse demo` in a folder and returns once it answers.
+func (w *world) demo(folder string) (*process, string) {
 	w.t.Helper()
 	port := freePort(w.t)
-	p := start(w.t, w.folder(fmt.Sprintf("%s-%d", name, demos.Add(1))), w.binary, "demo", "--listen", "127.0.0.1:"+port)
+	p := start(w.t, folder, w.binary, "demo", "--listen", "127.0.0.1:"+port)
 	answers(w.t, newCaller(w.t, 1).client, "http://127.0.0.1:"+port+"/healthz")
 	return p, port
 }

@@ -128,29 +128,41 @@ func (w *world) manyTools(p plan) []row {
 	}
 }
 
-// P10: from the start of the demo on nothing to its first answer; what it holds
-// when idle; how large it is.
+// P10: from the start of the demo to its first answer; what it holds when idle;
+// how large it is.
 func (w *world) start(p plan) []row {
-	var ours, bare []sample
+	var first, again, bare []sample
 	var idle []float64
-	for range p.rounds {
-		begun := time.Now()
-		demo, _ := w.demo("start")
-		ours = append(ours, sample{p50: float64(time.Since(begun).Microseconds())})
+	for round := range p.rounds {
+		folder := w.folder(fmt.Sprint("start-", round))
+		var demo *process
+		first = append(first, timed(func() { demo, _ = w.demo(folder) }))
 		time.Sleep(p.turn)
 		idle = append(idle, demo.resident(w.t))
 		demo.stop()
-		begun = time.Now()
-		server := start(w.t, w.folder(fmt.Sprintf("bare-%d", demos.Add(1))), w.ceiling, "-data", ".")
-		answers(w.t, newCaller(w.t, 1).client, server.URL+"/healthz")
-		bare = append(bare, sample{p50: float64(time.Since(begun).Microseconds())})
+		again = append(again, timed(func() { demo, _ = w.demo(folder) }))
+		demo.stop()
+		var server *process
+		bare = append(bare, timed(func() {
+			server = start(w.t, w.folder(fmt.Sprint("bare-", round)), w.ceiling, "-data", ".")
+			answers(w.t, newCaller(w.t, 1).client, server.URL+"/healthz")
+		}))
 		server.stop()
 	}
+	w.t.Logf("start %.0f ms, again %.0f ms, bare %.0f ms", middle(first, p50)/1000, middle(again, p50)/1000, middle(bare, p50)/1000)
+	const against = "bare server with the same store"
 	return []row{
-		{Goal: "P10", Work: "start of the demo on an empty folder to its first answer", Against: "bare server with the same store", Measure: "time", Limit: 1.5, spread: ratio(ours, bare, p50)},
+		{Goal: "P10", Work: "first start of the demo, to its first answer", Against: against, Measure: "time", Limit: 1.5, spread: ratio(first, bare, p50)},
+		{Goal: "P10", Work: "start of the demo on the folder that it has", Against: against, Measure: "time", spread: ratio(again, bare, p50)},
 		{Goal: "P10", Work: "memory of the idle demo", Measure: "MB", Limit: 64, spread: spreadOf(idle)},
 		{Goal: "P10", Work: "size of the binary", Measure: "MB", Limit: 40, spread: spreadOf([]float64{size(w.t, w.binary)})},
 	}
+}
+
+func timed(do func()) sample {
+	begun := time.Now()
+	do()
+	return sample{p50: float64(time.Since(begun).Microseconds())}
 }
 
 func size(t testing.TB, path string) float64 {

@@ -25,7 +25,6 @@ type world struct {
 	binary    string
 	ceiling   string
 	key       *jose.Signer // of the client that exchanges and introspects, everywhere
-	gatewayID string
 	agents    []agent
 	issuer    string
 	mcp       string

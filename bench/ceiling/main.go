@@ -17,13 +17,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"modernc.org/sqlite"
 )
@@ -149,7 +149,7 @@ func readKey(path string) (*ecdsa.PublicKey, error) {
 	if err := errors.Join(errX, errY); err != nil {
 		return nil, err
 	}
-	return &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)}, nil
+	return ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, x, y)) // SEC 1, section 2.3.3
 }
 
 // newProxy is httputil.ReverseProxy, tuned: net/http's two idle connections
