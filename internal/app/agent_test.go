@@ -208,10 +208,10 @@ func TestAgentRefundsAfterStepUpAndClick(t *testing.T) {
 	d.contains(d.say(chat, "Refund order 1007", "Errand"), "Errand")
 	d.until(chat, "I found no tool here that does this.") // it is off until the person switches it on
 
-	server = follow(server.Submit("Keep these settings", url.Values{"mode refund-order": {"ask"}}))
+	follow(server.Submit("Keep these settings", url.Values{"mode refund-order": {"ask"}}))
 	p := d.say(chat, "Refund order 1007", "It is sent only if you say so")
 	d.contains(p, "orderId", "1007", "may change or delete something")
-	p = follow(p.Submit("Do not send", nil))
+	follow(p.Submit("Do not send", nil))
 	d.until(chat, "You did not allow this call. Nothing was sent.")
 	d.until(chat, "That was not done. The card above says why.")
 
@@ -220,7 +220,7 @@ func TestAgentRefundsAfterStepUpAndClick(t *testing.T) {
 	p = d.until(chat, "More permission is needed")
 	d.contains(p, "refunds:create")
 	p = follow(p.Submit("action=go", nil)) // signed in at the demo already
-	p = follow(p.Submit("action=deny", nil))
+	follow(p.Submit("action=deny", nil))
 	p = d.until(chat, "You did not allow it at")
 	follow(p.Submit("Ask me again", nil))
 	p = d.until(chat, "More permission is needed")
@@ -274,7 +274,7 @@ func TestAgentTokensEndWithSignOut(t *testing.T) {
 	p = d.say(chat, "Fetch me my users", "More permission is needed")
 	p = follow(p.Submit("action=go", nil))
 	follow(p.Submit("action=continue", nil))
-	p = d.until(chat, "You were asked at")
+	d.until(chat, "You were asked at")
 	d.until(chat, "What shall it do?")
 	// Removing the server ends it, too.
 	token = d.token()
