@@ -217,13 +217,13 @@ func TestAgentRefundsAfterStepUpAndClick(t *testing.T) {
 
 	p = d.say(chat, "refund Ana Moreno's order 1007", "It is sent only if you say so")
 	follow(p.Submit("Send this call", nil))
-	p = d.until(chat, "More permission is needed")
+	p = d.until(chat, "Continue at")
 	d.contains(p, "refunds:create")
 	p = follow(p.Submit("action=go", nil)) // signed in at the demo already
 	follow(p.Submit("action=deny", nil))
-	p = d.until(chat, "You did not allow it at")
+	p = d.until(chat, "Ask me again")
 	follow(p.Submit("Ask me again", nil))
-	p = d.until(chat, "More permission is needed")
+	p = d.until(chat, "Continue at")
 	p = follow(p.Submit("action=go", nil))
 	follow(p.Submit("action=allow", nil))
 	p = d.until(chat, "Done. The card above has the answer of the server.")
@@ -271,7 +271,7 @@ func TestAgentTokensEndWithSignOut(t *testing.T) {
 	p = follow(d.agent("/sign-in").Submit("Sign in", url.Values{"username": {"visitor"}, "password": {"correct horse battery"}}))
 	d.contains(p, "Not signed in", "Fetch me my users")
 	// In the chat, the permission is asked for again, in the same turn.
-	p = d.say(chat, "Fetch me my users", "More permission is needed")
+	p = d.say(chat, "Fetch me my users", "Continue at")
 	p = follow(p.Submit("action=go", nil))
 	follow(p.Submit("action=continue", nil))
 	d.until(chat, "You were asked at")
