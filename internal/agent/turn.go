@@ -39,6 +39,7 @@ type turn struct {
 	session *mcpclient.Session
 	access  int // entry of the permission that is waited for; 0 none
 	calls   int
+	sending int // entry of the call that is on its way; 0 none
 }
 
 // run does the turn, and leaves a note where it ended early.
@@ -112,6 +113,7 @@ func (t *turn) dialogue() *dialogue {
 		if err == nil {
 			t.access = n
 			t.live.offer(n, address.String())
+			err = t.show(statusAsk)
 		}
 		return err
 	}
@@ -125,8 +127,17 @@ func (t *turn) dialogue() *dialogue {
 			state = statusRefused
 		}
 		_ = t.live.change(context.WithoutCancel(t.live.ctx), t.access, func(e *entry) { e.Status = state }) // shown, nothing more
+		_ = t.show(statusRunning)
 	}
 	return d
+}
+
+// show says on the card of the call that is on its way what it waits for.
+func (t *turn) show(status string) error {
+	if t.sending == 0 {
+		return nil
+	}
+	return t.live.change(context.WithoutCancel(t.live.ctx), t.sending, func(e *entry) { e.Status = status })
 }
 
 // retry asks, after the person said no at the authorization server, whether to
@@ -263,6 +274,8 @@ func (t *turn) mode(ctx context.Context, name string) (string, error) {
 
 // send sends a call, and again if the person said no and then yes.
 func (t *turn) send(ctx context.Context, n int, name string, arguments map[string]json.RawMessage) error {
+	t.sending = n
+	defer func() { t.sending = 0 }()
 	for {
 		within, cancel := context.WithTimeout(ctx, callTime)
 		result, err := t.session.Call(within, name, arguments)

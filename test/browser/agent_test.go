@@ -99,17 +99,17 @@ func agentViews(b *tab, p *place) []view {
 		{"agent-chat-asks", func() { tell("Refund order 1007", "It is sent only if you say so") }},
 		{"agent-chat-step-up", func() {
 			b.click(`button[value="allow"]`)
-			b.until("More permission is needed", true)
+			b.until("Continue at", true)
 		}},
 		{"agent-chat-denied", func() {
 			b.click(`button[value="go"]`)
 			b.click(`button[value="deny"]`)
 			b.see("#log")
-			b.until("You did not allow it at", true)
+			b.until("Ask me again", true)
 		}},
 		{"agent-chat-refunded", func() {
 			b.click(`button[value="again"]`)
-			b.until("More permission is needed", true)
+			b.until("Continue at", true)
 			b.click(`button[value="go"]`)
 			b.click(`button[value="allow"]`)
 			b.see("#log")
