@@ -30,6 +30,15 @@ func (b *tab) agentConnect() {
 	b.see("#tools")
 }
 
+// askForRefunds switches a tool on and waits for the page that says so.
+func (b *tab) askForRefunds() {
+	b.t.Helper()
+	b.click(`input[name="mode refund-order"][value="ask"]`)
+	evaluate[string](b, `document.body.id = "before"`)
+	b.click(`form[action$="/tools"] .acts button`)
+	b.see(`body:not(#before) input[name="mode refund-order"][value="ask"]:checked`)
+}
+
 // say says something in the chat that is open.
 func (b *tab) say(text string) {
 	b.t.Helper()
@@ -87,9 +96,7 @@ func agentViews(b *tab, p *place) []view {
 			b.see("#tools")
 		}},
 		{"agent-chat-empty", func() {
-			b.click(`input[name="mode refund-order"][value="ask"]`)
-			b.click(`form[action$="/tools"] .acts button`)
-			b.see(`input[name="mode refund-order"][value="ask"]:checked`)
+			b.askForRefunds()
 			b.click(`form[action="/chats"] button`)
 			b.see("#text")
 			chat = evaluate[string](b, "location.href")
@@ -131,9 +138,7 @@ func TestAgentChatWithScript(t *testing.T) {
 	}
 	b.agentAccount(p)
 	b.agentConnect()
-	b.click(`input[name="mode refund-order"][value="ask"]`)
-	b.click(`form[action$="/tools"] .acts button`)
-	b.see(`input[name="mode refund-order"][value="ask"]:checked`)
+	b.askForRefunds()
 	b.click(`form[action="/chats"] button`)
 	b.see("#text")
 	b.say("Fetch me my users")
