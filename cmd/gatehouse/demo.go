@@ -21,6 +21,7 @@ import (
 type demoCommand struct {
 	Listen    string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on (default ${default})."`
 	Domain    string `placeholder:"NAME" help:"Use login.NAME, mcp.NAME and api.NAME instead of names below localhost."`
+	AgentHost string `placeholder:"NAME" help:"Host name of the agent front end, which plays another organization (default agent.external.localhost, or below --domain)."`
 	Data      string `default:"gatehouse-data" placeholder:"DIR" help:"Folder that keeps everything (default ${default}); a restart goes on with it."`
 	TLS       bool   `name:"tls" help:"Serve https with a certificate of an authority made on this computer."`
 	Ephemeral bool   `help:"Keep nothing: use a temporary folder and remove it at the end."`
@@ -29,7 +30,7 @@ type demoCommand struct {
 
 func (c *demoCommand) Help() string {
 	return "Any name signs in to the demo, so it listens on this computer alone.\n\nExamples:\n\n" +
-		"  gatehouse demo\n  gatehouse demo --ephemeral --listen 127.0.0.1:9000\n  gatehouse demo --domain example.com --listen 127.0.0.1:80\n" +
+		"  gatehouse demo\n  gatehouse demo --ephemeral --listen 127.0.0.1:9000\n  gatehouse demo --domain example.com --agent-host agent.external.example --listen 127.0.0.1:80\n" +
 		"  gatehouse demo --tls --listen 127.0.0.1:8443"
 }
 
@@ -84,7 +85,7 @@ func (c *demoCommand) configure(address string) (app.Config, error) {
 			return app.Config{}, fmt.Errorf("create the data folder: %w", err)
 		}
 	}
-	return app.Demo(app.DemoOptions{Address: address, Domain: c.Domain, Data: c.Data, TLS: c.TLS})
+	return app.Demo(app.DemoOptions{Address: address, Domain: c.Domain, AgentHost: c.AgentHost, Data: c.Data, TLS: c.TLS})
 }
 
 func writeModule(folder string) error {

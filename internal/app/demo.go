@@ -31,6 +31,9 @@ type DemoOptions struct {
 	// Domain makes the names api.DOMAIN, mcp.DOMAIN, login.DOMAIN; empty means
 	// names below localhost, which browsers resolve by themselves.
 	Domain string
+	// AgentHost is the host name of the agent front end, which plays another
+	// organization; empty means agent.external.DOMAIN.
+	AgentHost string
 	// Data is the folder that keeps everything. It exists if TLS is set.
 	Data string
 	// TLS serves https with a certificate of a development authority.
@@ -80,6 +83,7 @@ func Demo(o DemoOptions) (Config, error) {
 		}
 		return scheme + "://" + name + ":" + port
 	}
+	agentHost := cmp.Or(o.AgentHost, "agent.external."+domain)
 	urls := URLs{AuthServer: at("login." + domain), Gateway: at("mcp." + domain), API: at("api." + domain)}
 	c := Config{
 		URLs:      urls,
@@ -105,8 +109,8 @@ func Demo(o DemoOptions) (Config, error) {
 		demo: &demoSettings{home: at(domain), data: o.Data},
 	}
 	names := []string{domain, "login." + domain, "mcp." + domain, "api." + domain}
-	if !o.TLS && !client.IsLoopback(c.demo.home) {
-		c.DevelopmentHTTP = names
+	if !o.TLS {
+		c.DevelopmentHTTP = slices.DeleteFunc(append(slices.Clone(names), agentHost), func(name string) bool { return client.IsLoopback("http://" + name) })
 	}
 	if o.TLS {
 		if c.demo.tls, err = newDevelopmentTLS(o.Data, domain, names); err != nil {
