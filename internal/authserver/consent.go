@@ -136,11 +136,12 @@ func (s *Server) allow(w http.ResponseWriter, r *http.Request, req grant.Request
 	if err != nil {
 		return err
 	}
-	chosen := oauth.Intersect(oauth.Union(req.Scopes, st.offered(req)), on)
+	shown := oauth.Union(req.Scopes, st.offered(req))
+	chosen := oauth.Intersect(shown, on)
 	if len(chosen) == 0 {
 		return s.consentPage(w, r, req, c, http.StatusBadRequest, "Nothing is switched on. Switch on what the agent may do, or choose Not now.")
 	}
-	all := oauth.Union(oauth.Without(st.held.Scopes, req.Scopes), chosen)
+	all := oauth.Union(oauth.Without(st.held.Scopes, shown), chosen)
 	return s.approve(w, r, req, c, st, all, chosen)
 }
 

@@ -61,11 +61,13 @@ type standing struct {
 }
 
 // offered are the scopes that a gateway found missing and that this request
-// does not ask for: they are offered beside it (security.md 3).
+// does not ask for: they are offered beside it (security.md 3). They may be in
+// the grant and only the token lacked them: clients whose refresh names the
+// scopes of their registration lose what a person added, and get it again here.
 func (st standing) offered(req grant.Request) []string {
 	var scopes []string
 	for _, m := range st.missing {
-		if !slices.Contains(req.Scopes, m.Scope) && !slices.Contains(st.held.Scopes, m.Scope) {
+		if !slices.Contains(req.Scopes, m.Scope) {
 			scopes = append(scopes, m.Scope)
 		}
 	}

@@ -51,6 +51,43 @@ func TestMissingScopeIsOffered(t *testing.T) {
 	}
 }
 
+// security.md 3: some clients name the scopes of their registration at each refresh, so that
+// the token has less than the grant. What a call then lacks is offered again,
+// and what is left switched off ends.
+func TestMissingScopeOfTheGrantIsOffered(t *testing.T) {
+	w := newWorld(t, options{})
+	id, _ := w.refreshing()
+	b := w.browser()
+	all := map[string]string{"scope": "users:read orders:read users:write"}
+	first := w.form("/token", redemption(id, w.consent(b, request(id, all), "alice").Submit("action=allow", nil).Location().Query().Get("code")))
+	renewal := refreshForm(id, first.str("refresh_token"))
+	renewal.Set("scope", "users:read orders:read")
+	token := w.form("/token", renewal)
+	if token.str("scope") != "users:read orders:read" {
+		t.Fatalf("%v", token.Body)
+	}
+	for _, tt := range []struct {
+		on   []string
+		want string
+	}{
+		{[]string{"users:read", "orders:read", "users:write"}, "users:read orders:read users:write"},
+		{[]string{"users:read", "orders:read"}, "users:read orders:read"},
+	} {
+		w.tried(token.str("access_token"), "users:write")
+		page := b.Get(request(id, nil)).Follow()
+		if !strings.Contains(page.Text(), "It tried, without asking") {
+			t.Fatalf("not offered: %s", page.Text())
+		}
+		code := page.Submit("action=allow", url.Values{"scope": tt.on}).Location().Query().Get("code")
+		if a := w.form("/token", redemption(id, code)); a.str("scope") != tt.want {
+			t.Errorf("%v, want %s", a.Body, tt.want)
+		}
+	}
+	if page := b.Get(request(id, all)).Follow(); !strings.Contains(page.Text(), "Change customers") {
+		t.Errorf("what was left off is still granted: %s", page.Text())
+	}
+}
+
 func TestDenyingForgetsWhatWasMissing(t *testing.T) {
 	w := newWorld(t, options{})
 	id := w.public()

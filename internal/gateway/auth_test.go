@@ -130,6 +130,12 @@ func TestMissingScope(t *testing.T) {
 	if len(told) != 4 || told[0]["scope"] != "users:write" || told[1]["scope"] != "users:read refunds:create" {
 		t.Errorf("the authorization server was told %v", told)
 	}
+	// And again of the next token: a person may have signed in without ticking it.
+	w.as.add("renewed", mcpURL+"/users", "users:read")["grant_id"] = "grant-reader"
+	w.do(modern("renewed", "tools/call", map[string]any{"name": "update-user"}))
+	if told := w.as.exchanged(); len(told) != 5 || told[4]["scope"] != "users:write" {
+		t.Errorf("of the next token it was told %v", told)
+	}
 	if r := w.callTool("writer", "fetch-user", map[string]any{"id": "7"}); r.IsError {
 		t.Errorf("users:write implies users:read, but: %s", r.text())
 	}

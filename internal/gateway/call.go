@@ -110,13 +110,14 @@ func (e *endpoint) lacksScope(ctx context.Context, entry audit.Entry, tool *cata
 // tellMissing lets the authorization server know what a call lacked, by an
 // exchange that it will refuse: so the next consent can offer it, to clients
 // that repeat what they once asked for as to others (security.md 3). It is told
-// once a minute for each grant and tool; whether it hears does not matter to
-// this call. Only ours listens for it: another might even give what is asked.
+// once a minute for each token and tool, so that a person who was offered it and
+// signed in without it finds it offered again; whether it hears does not matter
+// to this call. Only ours listens for it: another might even give what is asked.
 func (e *endpoint) tellMissing(ctx context.Context, c caller, tool *catalog.Tool) {
 	if e.exchanger.external != nil {
 		return
 	}
-	if ok, _ := e.missing.Allow(c.limitKey() + " " + tool.Name); !ok {
+	if ok, _ := e.missing.Allow(string(secret.Sum(c.token)) + " " + tool.Name); !ok {
 		return
 	}
 	if _, _, err := e.exchanger.token(ctx, c, e.api.Audience, tool.Needed()); err != nil {

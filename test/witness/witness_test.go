@@ -157,7 +157,7 @@ func demo(t *testing.T, flags ...string) (mcp, data string) {
 	data = t.TempDir()
 	args := append([]string{"demo", "--listen", "127.0.0.1:0", "--data", data}, flags...)
 	p := start(t, "gatehouse demo", exec.CommandContext(context.Background(), binary, args...))
-	found, _ := p.wait(`gateway +(https?://mcp\.localhost:\d+)`, 0)
+	found, _ := p.wait(`gateway +(https?://mcp\.\S+:\d+)`, 0)
 	return found[1], data
 }
 
