@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,13 +83,15 @@ func (s *Server) answer(r *http.Request, v visit, c chat, text string) error {
 	}
 	said := entry{N: number, Kind: kindPerson, Text: strings.ToValidUTF8(text, "\uFFFD")}
 	t := &turn{server: s, visit: v, chat: c, srv: srv, model: m, past: append(past, said)}
+	// A browser that leaves now must not leave a message without its answer.
+	ctx := context.WithoutCancel(r.Context())
 	t.begun = func() error {
 		if len(past) == 0 {
-			if err := s.store.setTitle(r.Context(), c.ID, titleOf(text)); err != nil {
+			if err := s.store.setTitle(ctx, c.ID, titleOf(text)); err != nil {
 				return err
 			}
 		}
-		return s.store.putEntry(r.Context(), c.ID, said)
+		return s.store.putEntry(ctx, c.ID, said)
 	}
 	switch err := s.beginTurn(t, number+1); {
 	case errors.Is(err, errRunning):

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
 )
 
 //go:embed schema
@@ -35,12 +36,22 @@ func migrate(ctx context.Context, pool *sql.DB, e engineSchema, name string, che
 	if err != nil {
 		return fmt.Errorf("read the embedded schema: %w", err)
 	}
-	p, err := goose.NewProvider(e.dialect, pool, files, goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true))
+	options := []goose.ProviderOption{goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true)}
+	if e.dialect == goose.DialectPostgres {
+		// One process at a time: others would run into its locks, in any order.
+		// SQLite has one writer at a time anyway.
+		turns, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120))
+		if err != nil {
+			return fmt.Errorf("prepare the lock for migrating: %w", err)
+		}
+		options = append(options, goose.WithSessionLocker(turns))
+	}
+	p, err := goose.NewProvider(e.dialect, pool, files, options...)
 	if err != nil {
 		return fmt.Errorf("read the embedded schema: %w", err)
 	}
-	// Of several processes that start at once one gets there and the others
-	// fail; they look again.
+	// Of several processes that start at once on an empty database one makes the
+	// version table and the others fail; they look again.
 	for attempt := 1; ; attempt++ {
 		current, known, err := p.GetVersions(ctx)
 		switch {

@@ -21,12 +21,12 @@ func (b *tab) agentAccount(p *place) {
 // agentConnect adds the demo's server and connects it as alice.
 func (b *tab) agentConnect() {
 	b.t.Helper()
-	b.click(`form[action="/servers"] button`)
+	b.press(`form[action="/servers"] button`)
 	b.see(`form[action$="/connect"]`)
-	b.click(`form[action$="/connect"] button`)
+	b.press(`form[action$="/connect"] button`)
 	b.see(`button[value="alice"]`)
-	b.click(`button[value="alice"]`)
-	b.click(`button[value="allow"]`)
+	b.press(`button[value="alice"]`)
+	b.press(`button[value="allow"]`)
 	b.see("#tools")
 }
 
@@ -34,16 +34,15 @@ func (b *tab) agentConnect() {
 func (b *tab) askForRefunds() {
 	b.t.Helper()
 	b.click(`input[name="mode refund-order"][value="ask"]`)
-	evaluate[string](b, `document.body.id = "before"`)
-	b.click(`form[action$="/tools"] .acts button`)
-	b.see(`body:not(#before) input[name="mode refund-order"][value="ask"]:checked`)
+	b.press(`form[action$="/tools"] .acts button`)
+	b.see(`input[name="mode refund-order"][value="ask"]:checked`)
 }
 
 // say says something in the chat that is open.
 func (b *tab) say(text string) {
 	b.t.Helper()
 	b.do(chromedp.SetValue(chromedp.CSS("#text"), text))
-	b.click(`#writing form:last-of-type button`)
+	b.press(`#writing form:last-of-type button`)
 	b.see("#log .person")
 }
 
@@ -69,7 +68,9 @@ func (b *tab) until(wanted string, reload bool) {
 func agentViews(b *tab, p *place) []view {
 	chat := ""
 	tell := func(text, wanted string) {
-		b.open(chat)
+		for b.open(chat); !b.has("#writing:not([hidden])"); b.open(chat) {
+			time.Sleep(50 * time.Millisecond) // the turn before ends by itself
+		}
 		b.say(text)
 		b.until(wanted, true)
 	}
@@ -83,21 +84,21 @@ func agentViews(b *tab, p *place) []view {
 		}},
 		{"agent-home-empty", func() { b.agentAccount(p) }},
 		{"agent-server-new", func() {
-			b.click(`form[action="/servers"] button`)
+			b.press(`form[action="/servers"] button`)
 			b.see(`form[action$="/connect"]`)
 			b.open(p.Agent + "/")
 		}},
 		{"agent-server", func() {
-			b.click(`.lines a`)
-			b.click(`form[action$="/connect"] button`)
+			b.press(`.lines a`)
+			b.press(`form[action$="/connect"] button`)
 			b.see(`button[value="alice"]`)
-			b.click(`button[value="alice"]`)
-			b.click(`button[value="allow"]`)
+			b.press(`button[value="alice"]`)
+			b.press(`button[value="allow"]`)
 			b.see("#tools")
 		}},
 		{"agent-chat-empty", func() {
 			b.askForRefunds()
-			b.click(`form[action="/chats"] button`)
+			b.press(`form[action="/chats"] button`)
 			b.see("#text")
 			chat = evaluate[string](b, "location.href")
 		}},
@@ -105,20 +106,20 @@ func agentViews(b *tab, p *place) []view {
 		{"agent-chat-orders", func() { tell("Show Ana Moreno's orders", "Here they are: 7.") }},
 		{"agent-chat-asks", func() { tell("Refund order 1007", "It is sent only if you say so") }},
 		{"agent-chat-step-up", func() {
-			b.click(`button[value="allow"]`)
+			b.press(`button[value="allow"]`)
 			b.until("Continue at", true)
 		}},
 		{"agent-chat-denied", func() {
-			b.click(`button[value="go"]`)
-			b.click(`button[value="deny"]`)
+			b.press(`button[value="go"]`)
+			b.press(`button[value="deny"]`)
 			b.see("#log")
 			b.until("Ask me again", true)
 		}},
 		{"agent-chat-refunded", func() {
-			b.click(`button[value="again"]`)
+			b.press(`button[value="again"]`)
 			b.until("Continue at", true)
-			b.click(`button[value="go"]`)
-			b.click(`button[value="allow"]`)
+			b.press(`button[value="go"]`)
+			b.press(`button[value="allow"]`)
 			b.see("#log")
 			b.until("Done. The card above", true)
 		}},
@@ -139,7 +140,7 @@ func TestAgentChatWithScript(t *testing.T) {
 	b.agentAccount(p)
 	b.agentConnect()
 	b.askForRefunds()
-	b.click(`form[action="/chats"] button`)
+	b.press(`form[action="/chats"] button`)
 	b.see("#text")
 	b.say("Fetch me my users")
 	b.until("Here are the first 20", false)
@@ -150,14 +151,14 @@ func TestAgentChatWithScript(t *testing.T) {
 	}
 	b.say("Refund order 1007")
 	b.see(`button[value="allow"]`)
-	b.click("#going button")
+	b.press("#going button")
 	b.see("#text")
 	b.until("Nothing was sent.", false)
 	// The click, the way to the authorization server and back, and the same turn.
 	b.say("Refund order 1007")
-	b.click(`button[value="allow"]`)
-	b.click(`button[value="go"]`)
-	b.click(`button[value="allow"]`)
+	b.press(`button[value="allow"]`)
+	b.press(`button[value="go"]`)
+	b.press(`button[value="allow"]`)
 	b.until("Done. The card above has the answer of the server.", false)
 	if text := b.text(); !strings.Contains(text, "4900") {
 		t.Errorf("the refund does not show:\n%s", text)

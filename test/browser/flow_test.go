@@ -19,7 +19,7 @@ func TestPersonSwitchesAScopeOff(t *testing.T) {
 	a := p.agent("Notebook", "none")
 	b := chromium(t)
 	b.open(a.address(nil))
-	b.click(`button[value="alice"]`)
+	b.press(`button[value="alice"]`)
 	b.see(`button[value="allow"]`)
 	text := b.text()
 	for _, want := range []string{"Notebook", "Customer API", "alice", "USA", "this computer"} {
@@ -33,7 +33,7 @@ func TestPersonSwitchesAScopeOff(t *testing.T) {
 		t.Errorf("the exact terms are not exact:\n%s", exact)
 	}
 	b.click(`input[value="orders:read"]`)
-	b.click(`button[value="allow"]`)
+	b.press(`button[value="allow"]`)
 	b.see(`#back`)
 	answer := a.answer()
 	if answer.Get("iss") != p.Login || answer.Get("state") != "s" {
@@ -54,13 +54,13 @@ func TestPersonSwitchesAScopeOff(t *testing.T) {
 	if text := b.text(); !strings.Contains(text, "Allow what is switched on") || strings.Contains(text, "Allow it to") {
 		t.Errorf("the button promises less than it does:\n%s", text)
 	}
-	b.click(`button[value="allow"]`)
+	b.press(`button[value="allow"]`)
 	b.see(`#back`)
 	a.answer()
 	// And after that, what is allowed already needs one button; this client
 	// cannot prove who it is, so it needs that one (security.md 1).
 	b.open(a.address(url.Values{"scope": {"users:read"}}))
-	b.click(`button[value="continue"]`)
+	b.press(`button[value="continue"]`)
 	if a.answer().Get("code") == "" {
 		t.Error("the confirmation gave no code")
 	}
@@ -71,15 +71,15 @@ func TestPersonSaysNotNow(t *testing.T) {
 	a := p.agent("Notebook", "none")
 	b := chromium(t)
 	b.open(a.address(nil))
-	b.click(`button[value="bruno"]`)
+	b.press(`button[value="bruno"]`)
 	b.see(`button[value="switch"]`)
-	b.click(`button[value="switch"]`)
-	b.click(`button[value="alice"]`)
+	b.press(`button[value="switch"]`)
+	b.press(`button[value="alice"]`)
 	b.see(`button[value="switch"]`)
 	if text := b.text(); !strings.Contains(text, "signed in as alice") {
 		t.Errorf("the account was not switched:\n%s", text)
 	}
-	b.click(`button[value="deny"]`)
+	b.press(`button[value="deny"]`)
 	if answer := a.answer(); answer.Get("error") != "access_denied" || answer.Has("code") {
 		t.Errorf("answer %v", answer)
 	}
@@ -127,7 +127,7 @@ func TestCookiesInChromium(t *testing.T) {
 	a := p.agent("Notebook", "none")
 	b := chromium(t)
 	b.open(a.address(nil))
-	b.click(`button[value="alice"]`)
+	b.press(`button[value="alice"]`)
 	b.see(`button[value="allow"]`)
 	got, err := chromedp.Call(b.ctx, network.GetCookies, network.GetCookiesParams{URLs: []string{p.Login}})
 	if err != nil {
@@ -152,13 +152,13 @@ func TestPersonEndsAConnection(t *testing.T) {
 	ended, other := p.agent("Notebook", "none"), p.agent("Desk", "none")
 	b := chromium(t)
 	b.open(other.address(nil))
-	b.click(`button[value="alice"]`)
+	b.press(`button[value="alice"]`)
 	b.see(`button[value="allow"]`)
-	b.click(`button[value="allow"]`)
+	b.press(`button[value="allow"]`)
 	b.see(`#back`)
 	stays := other.token(other.answer().Get("code"))
 	b.open(ended.address(nil))
-	b.click(`button[value="allow"]`)
+	b.press(`button[value="allow"]`)
 	b.see(`#back`)
 	goes := ended.token(ended.answer().Get("code"))
 	if status, _, body := p.call(goes, "fetch-users", `{"limit":1}`); status != 200 {
@@ -168,7 +168,7 @@ func TestPersonEndsAConnection(t *testing.T) {
 	if text := b.text(); !strings.Contains(text, "Notebook") || !strings.Contains(text, "fetch-users") || !strings.Contains(text, "carried out") {
 		t.Error(text)
 	}
-	b.click(`section:has(h2 bdi) button.ends`) // the newest is first
+	b.press(`section:has(h2 bdi) button.ends`) // the newest is first
 	b.see(`[role="status"]`)
 	time.Sleep(time.Second) // which is the promise
 	if status, _, body := p.call(goes, "fetch-users", `{"limit":1}`); status != 401 {

@@ -160,7 +160,7 @@ func TestPagesCannotBeFramed(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.open(a.address(nil))
-	b.click(`button[value="alice"]`)
+	b.press(`button[value="alice"]`)
 	b.see(`button[value="allow"]`)
 	for _, by := range []string{"iframe", "embed", "object"} {
 		b.open(neighbour + "/?" + url.Values{"by": {by}, "to": {outside.URL + "/free"}}.Encode())

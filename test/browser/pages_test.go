@@ -35,7 +35,7 @@ func views(t *testing.T, b *tab) []view {
 	anew := url.Values{"prompt": {"login"}}
 	signIn := func(address string) {
 		b.open(address)
-		b.click(`button[value="alice"]`)
+		b.press(`button[value="alice"]`)
 		b.see(`button[value="allow"]`)
 	}
 	pass := func(word string) {
@@ -51,7 +51,7 @@ func views(t *testing.T, b *tab) []view {
 		{"consent-hostile", func() { b.open(hostile.address(all)); b.see(`button[value="allow"]`) }},
 		{"confirm", func() {
 			b.open(plain.address(nil))
-			b.click(`button[value="allow"]`)
+			b.press(`button[value="allow"]`)
 			b.see(`#back`)
 			b.open(plain.address(nil))
 			b.see(`button[value="continue"]`)
@@ -59,7 +59,7 @@ func views(t *testing.T, b *tab) []view {
 		{"consent-tried", func() {
 			signIn(careful.address(anew))
 			b.click(`input[value="orders:read"]`)
-			b.click(`button[value="allow"]`)
+			b.press(`button[value="allow"]`)
 			b.see(`#back`)
 			p.call(careful.token(careful.answer().Get("code")), "fetch-orders", `{"id":1}`)
 			b.open(careful.address(url.Values{"scope": {"users:read"}}))
@@ -87,31 +87,31 @@ func views(t *testing.T, b *tab) []view {
 		}},
 		{"account", func() {
 			signIn(plain.address(url.Values{"prompt": {"login"}, "scope": all["scope"]}))
-			b.click(`button[value="allow"]`)
+			b.press(`button[value="allow"]`)
 			b.see(`#back`)
 			p.call(plain.token(plain.answer().Get("code")), "fetch-users", `{"limit":1}`)
 			b.open(hostile.address(nil))
 			b.see(`button[value="allow"]`)
-			b.click(`button[value="allow"]`)
+			b.press(`button[value="allow"]`)
 			b.see(`#back`)
 			b.open(p.Login + "/account")
 			b.see(`button.ends`)
 		}},
-		{"account-ended", func() { b.click(`button.ends`); b.see(`[role="status"]`) }},
+		{"account-ended", func() { b.press(`button.ends`); b.see(`[role="status"]`) }},
 		{"sign-out", func() { b.open(p.Login + "/logout"); b.see(`a.button`) }},
-		{"signed-out", func() { b.click(`button[value="leave"]`); b.see(`a[href="/account"]`) }},
+		{"signed-out", func() { b.press(`button[value="leave"]`); b.see(`a[href="/account"]`) }},
 		{"error", func() { b.open(p.Login + "/authorize?client_id=nobody") }},
 		{"front", func() { b.open(p.Login + "/") }},
 		{"home", func() { b.open(p.Home + "/") }},
 		{"endpoint", func() { b.open(p.MCP + "/") }},
 		{"console-done", func() {
 			signIn(console(t, p))
-			b.click(`button[value="allow"]`)
+			b.press(`button[value="allow"]`)
 			b.see("body > main:only-child")
 		}},
 		{"console-denied", func() {
 			b.open(console(t, p))
-			b.click(`button[value="deny"]`)
+			b.press(`button[value="deny"]`)
 			b.see("body > main:only-child")
 		}},
 		{"console-strange", func() {

@@ -286,6 +286,15 @@ func (b *tab) click(selector string) {
 	b.do(chromedp.Click(chromedp.CSS(selector)))
 }
 
+// press clicks what leads to another page, and waits for that page: the next
+// step must not work on the page before, nor take its request back.
+func (b *tab) press(selector string) {
+	b.t.Helper()
+	evaluate[string](b, `document.documentElement.id = "before"`)
+	b.click(selector)
+	b.see("html:not(#before) body")
+}
+
 func (b *tab) text() string {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)

@@ -1,6 +1,7 @@
 package witness_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -150,7 +151,17 @@ func injecting(t *testing.T, mcp, token string) string {
 		},
 		Transport: &http.Transport{DialContext: webtest.DialTCP},
 	}
-	server := &http.Server{Handler: proxy}
+	// The body is read whole first: a transport that looks once more for its end,
+	// while the answer already goes back, finds it closed and gives up.
+	server := &http.Server{Handler: http.MaxBytesHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		proxy.ServeHTTP(w, r)
+	}), 1<<20)}
 	go func() { _ = server.Serve(l) }() // until Close
 	t.Cleanup(func() { _ = server.Close() })
 	return "http://" + own + "/"
