@@ -69,14 +69,15 @@ func (c *demoCommand) Run(ctx context.Context, o output) (err error) {
 		closeAll()
 		return dataProblem(c.Data, err)
 	}
-	if err := errors.Join(a.SeedDemo(ctx), writeModule(c.Data)); err != nil {
+	password, err := a.SeedDemo(ctx)
+	if err := errors.Join(err, writeModule(c.Data)); err != nil {
 		closeAll()
 		return errors.Join(err, a.Close())
 	}
 	fmt.Fprint(o.Err, config.PlainHTTPWarning())
 	// Beside serving: asking whether names resolve can take its time.
 	var announced sync.WaitGroup
-	announced.Go(func() { c.announce(ctx, o.Out, &config) })
+	announced.Go(func() { c.announce(ctx, o.Out, &config, password) })
 	defer announced.Wait()
 	return a.Run(ctx, listeners...)
 }
@@ -144,7 +145,7 @@ func dataProblem(folder string, err error) error {
 	return err
 }
 
-func (c *demoCommand) announce(ctx context.Context, w io.Writer, config *app.Config) {
+func (c *demoCommand) announce(ctx context.Context, w io.Writer, config *app.Config, password string) {
 	v := app.DemoView(config)
 	fmt.Fprintf(w, "\nGatehouse demo: any name signs in, so keep it on this computer.\n\n")
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
@@ -159,7 +160,13 @@ func (c *demoCommand) announce(ctx context.Context, w io.Writer, config *app.Con
 		}
 		fmt.Fprintf(w, "%s (%s)", p.Name, p.Where)
 	}
-	fmt.Fprintf(w, "; anybody else gets customers in USA.\n\nThings to try:\n")
+	fmt.Fprintf(w, "; anybody else gets customers in USA.\n")
+	if password != "" {
+		fmt.Fprintf(w, "Administrator: %s, password %s (shown this once)\n", app.DemoAdministrator, password)
+	} else {
+		fmt.Fprintf(w, "Administrator: %s, with the password that the first start in this folder showed.\n", app.DemoAdministrator)
+	}
+	fmt.Fprintf(w, "\nThings to try:\n")
 	for i, item := range v.Try {
 		fmt.Fprintf(w, "\n%d. %s\n   %s\n", i+1, item.Title, item.Text)
 		for line := range strings.Lines(item.Command) {

@@ -31,8 +31,20 @@ type Account struct {
 	Name         string            // as signed in with, normalised by Normalize; unique
 	PasswordHash string            // PHC string; empty: no password signs in
 	Claims       map[string]string // attributes that APIs may be told, e.g. region
+	Role         Role              // in the administration console
 	CreatedAt    int64             // Unix seconds
 }
+
+// Role is what an account may do in the administration console.
+type Role string
+
+// Roles. Who has one signs in with a password wherever people sign in
+// (security.md 19).
+const (
+	NoRole        Role = ""
+	Administrator Role = "admin"
+	Auditor       Role = "auditor" // reads all, changes nothing
+)
 
 // Session is a browser that a person signed in with.
 type Session struct {
@@ -56,9 +68,10 @@ type Store interface {
 	Account(ctx context.Context, id string) (Account, error)
 	// AccountByName returns the account of a normalised name, else ErrNotFound.
 	AccountByName(ctx context.Context, name string) (Account, error)
-	// SetPassword and SetClaims replace one attribute; ErrNotFound if there is no such account.
+	// SetPassword, SetClaims and SetRole replace one attribute; ErrNotFound if there is no such account.
 	SetPassword(ctx context.Context, id, hash string) error
 	SetClaims(ctx context.Context, id string, claims map[string]string) error
+	SetRole(ctx context.Context, id string, r Role) error
 	// StartSession stores s and ends the session named replaced, if any, in one
 	// step: a sign-in always gets a fresh session (session fixation, RFC 9700's neighbour).
 	StartSession(ctx context.Context, s Session, replaced secret.Hash) error

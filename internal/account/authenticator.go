@@ -15,13 +15,17 @@ import (
 // password: which of them it was is nobody's business.
 var ErrWrong = errors.New("name or password is wrong")
 
+// ErrPasswordNeeded means that this name does not sign in without its password,
+// though others do.
+var ErrPasswordNeeded = errors.New("this name needs its password")
+
 // Method is a way to sign in.
 type Method string
 
 // Methods.
 const (
 	Password Method = "password" // RFC 8176 amr "pwd"
-	Username Method = "username" // any name signs in; for demos alone (security.md 19)
+	Username Method = "username" // a name without a password signs in; for demos alone (security.md 19)
 )
 
 // Authenticator signs people in.
@@ -34,12 +38,20 @@ type Authenticator struct {
 
 // SignIn returns the account that name and password prove, with the methods
 // used (RFC 8176; none for Username, which proves nothing). Errors: ErrWrong,
-// ErrName (Username only), secret.ErrBusy, and the store's.
+// ErrName and ErrPasswordNeeded (Username only),
+// secret.ErrBusy, and the store's.
 func (a *Authenticator) SignIn(ctx context.Context, name, password string) (Account, []string, error) {
 	switch a.Method {
 	case Username:
 		acc, err := a.byName(ctx, name)
-		return acc, nil, err
+		if err != nil || acc.PasswordHash == "" && acc.Role == NoRole {
+			return acc, nil, err
+		}
+		if password == "" {
+			return Account{}, nil, ErrPasswordNeeded
+		}
+		acc, err = a.byPassword(ctx, name, password)
+		return acc, []string{"pwd"}, err
 	case Password:
 		acc, err := a.byPassword(ctx, name, password)
 		return acc, []string{"pwd"}, err

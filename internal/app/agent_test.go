@@ -46,7 +46,7 @@ func startAgentDemo(t *testing.T, o app.DemoOptions) *agentDemo {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.SeedDemo(t.Context()); err != nil {
+	if _, err := a.SeedDemo(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())

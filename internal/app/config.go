@@ -23,7 +23,7 @@ type Config struct {
 	// AuthorizationServer is an identity provider that people sign in to instead
 	// of urls.authserver. See identity-provider.md.
 	AuthorizationServer *AuthorizationServer `yaml:"authorization_server"`
-	// Roles are those that this process plays: authserver, gateway, api, agent. Default:
+	// Roles are those that this process plays: authserver, gateway, api, admin, agent. Default:
 	// all that have a URL. `gatehouse serve --role` comes before it.
 	Roles []string `yaml:"roles"`
 	// Peers are the roles of this installation that other processes play.
@@ -73,6 +73,9 @@ type URLs struct {
 	Gateway string `yaml:"gateway"`
 	// API is the sample customer API; leave it out to protect only your own.
 	API string `yaml:"api"`
+	// Admin is the administration console. It shares the authorization server's
+	// store; leave it out to administer from the terminal alone.
+	Admin string `yaml:"admin"`
 	// Agent is the agent front end, a web application of another organization
 	// that uses MCP servers. Leave it out unless people shall chat here.
 	Agent string `yaml:"agent"`

@@ -84,7 +84,7 @@ func Demo(o DemoOptions) (Config, error) {
 		return scheme + "://" + name + ":" + port
 	}
 	agentHost := cmp.Or(o.AgentHost, "agent.external."+domain)
-	urls := URLs{AuthServer: at("login." + domain), Gateway: at("mcp." + domain), API: at("api." + domain), Agent: at(agentHost)}
+	urls := URLs{AuthServer: at("login." + domain), Gateway: at("mcp." + domain), API: at("api." + domain), Admin: at("admin." + domain), Agent: at(agentHost)}
 	c := Config{
 		URLs:      urls,
 		Listen:    o.Address,
@@ -108,7 +108,7 @@ func Demo(o DemoOptions) (Config, error) {
 		}},
 		demo: &demoSettings{home: at(domain), data: o.Data},
 	}
-	names := []string{domain, "login." + domain, "mcp." + domain, "api." + domain, agentHost}
+	names := []string{domain, "login." + domain, "mcp." + domain, "api." + domain, "admin." + domain, agentHost}
 	if !o.TLS {
 		c.DevelopmentHTTP = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return client.IsLoopback("http://" + name) })
 	}
@@ -124,18 +124,39 @@ func Demo(o DemoOptions) (Config, error) {
 	return c, nil
 }
 
+// DemoAdministrator is who administers the demo, with a password of their own.
+const DemoAdministrator = "admin"
+
 // SeedDemo adds the people that the demo begins with; those who are there stay
-// as they are.
-func (a *App) SeedDemo(ctx context.Context) error {
+// as they are. It returns the administrator's password if it made that account:
+// nobody can be told later.
+func (a *App) SeedDemo(ctx context.Context) (password string, err error) {
+	_, err = a.store.AccountByName(ctx, DemoAdministrator)
+	if err != nil && !errors.Is(err, account.ErrNotFound) {
+		return "", err
+	}
+	if err != nil {
+		password = secret.ID()[:16]
+		hash, err := new(secret.Passwords).Hash(ctx, password)
+		if err != nil {
+			return "", err
+		}
+		_, err = a.store.EnsureAccount(ctx, account.Account{
+			ID: secret.ID(), Name: DemoAdministrator, PasswordHash: hash, Role: account.Administrator, CreatedAt: time.Now().Unix(),
+		})
+		if err != nil {
+			return "", fmt.Errorf("add the administrator to the demo: %w", err)
+		}
+	}
 	for name, region := range demoPeople {
 		_, err := a.store.EnsureAccount(ctx, account.Account{
 			ID: secret.ID(), Name: name, Claims: map[string]string{"region": region}, CreatedAt: time.Now().Unix(),
 		})
 		if err != nil {
-			return fmt.Errorf("add %s to the demo: %w", name, err)
+			return "", fmt.Errorf("add %s to the demo: %w", name, err)
 		}
 	}
-	return nil
+	return password, nil
 }
 
 // localhostModule is for Node where the system resolves no names below
@@ -192,6 +213,7 @@ func DemoView(c *Config) HomeView {
 			{Component: "MCP server", Role: "gateway", URL: c.URLs.Gateway},
 			{Component: "Agent front end", Role: "agent", URL: c.URLs.Agent},
 			{Component: "Customer API", Role: "api", URL: c.URLs.API + "/users"},
+			{Component: "Admin console", Role: "admin", URL: c.URLs.Admin + "/admin"},
 			{Component: "OAuth metadata", Role: "authserver", URL: c.URLs.AuthServer + "/.well-known/oauth-authorization-server"},
 			{Component: "This page", Role: "demo", URL: c.demo.home},
 		},
@@ -274,7 +296,7 @@ func TrustAdvice(c *Config) string {
 // Unresolved returns the demo's host names that this system does not resolve.
 func Unresolved(ctx context.Context, c *Config) []string {
 	var missing []string
-	for _, base := range []string{c.demo.home, c.URLs.AuthServer, c.URLs.Gateway, c.URLs.API, c.URLs.Agent} {
+	for _, base := range []string{c.demo.home, c.URLs.AuthServer, c.URLs.Gateway, c.URLs.API, c.URLs.Admin, c.URLs.Agent} {
 		u, err := url.Parse(base)
 		if err != nil {
 			continue

@@ -54,7 +54,7 @@ func newDemoAt(t *testing.T, address, domain string) *demo {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.SeedDemo(t.Context()); err != nil {
+	if _, err := a.SeedDemo(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())

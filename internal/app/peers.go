@@ -25,10 +25,11 @@ const (
 	roleGateway    = "gateway"
 	roleAPI        = "api"
 	roleAgent      = "agent"
+	roleAdmin      = "admin"
 )
 
 // RoleNames are what roles and --role take.
-var RoleNames = []string{roleAuthServer, roleGateway, roleAPI, roleAgent}
+var RoleNames = []string{roleAuthServer, roleGateway, roleAPI, roleAdmin, roleAgent}
 
 // of returns where a role is reached.
 func (u URLs) of(role string) string {
@@ -39,6 +40,8 @@ func (u URLs) of(role string) string {
 		return u.Gateway
 	case roleAgent:
 		return u.Agent
+	case roleAdmin:
+		return u.Admin
 	}
 	return u.API
 }
@@ -113,6 +116,12 @@ func (c *Config) validateRoles(report reporter) {
 			report(at+".keys", "must be file:PATH of the gateway's public key set, its gateway.jwks.json")
 		}
 	}
+	if c.URLs.Admin != "" && c.AuthorizationServer != nil {
+		report("urls.admin", "is for our own authorization server; at %s its own administrators see to people and agents", shown(c.Issuer()))
+	}
+	if c.plays(roleAdmin) && c.alone() {
+		report("roles", "admin shares the authorization server's store; play it there, or without a gateway in a process that has store")
+	}
 	if len(p.Gateways) > 0 && c.AuthorizationServer != nil {
 		report("peers.gateways", "is for our own authorization server; register gateways at %s, and remove it", shown(c.Issuer()))
 	}
@@ -128,7 +137,7 @@ func (a *App) openStore(ctx context.Context) (*sqlstore.DB, error) {
 			return nil, fmt.Errorf("open the gateway's own store: %w", err)
 		}
 		return db, nil
-	case !a.config.plays(roleAuthServer) && !a.config.plays(roleGateway):
+	case !a.config.plays(roleAuthServer) && !a.config.plays(roleGateway) && !a.config.plays(roleAdmin):
 		return nil, nil
 	}
 	return OpenStore(ctx, a.config, a.options)

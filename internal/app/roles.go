@@ -45,6 +45,7 @@ func (a *App) roles(ctx context.Context) (map[string]http.Handler, error) {
 		{roleAuthServer, a.authServer},
 		{roleGateway, gateway},
 		{roleAPI, a.sampleAPI},
+		{roleAdmin, a.admin},
 		{roleAgent, a.agent},
 	} {
 		if !a.config.plays(role.name) {

@@ -89,7 +89,7 @@ func (c *Config) validateURLs(report reporter) {
 		path, url string
 		required  bool
 	}{
-		{"urls.authserver", c.URLs.AuthServer, c.AuthorizationServer == nil}, {"urls.gateway", c.URLs.Gateway, true}, {"urls.api", c.URLs.API, false}, {"urls.agent", c.URLs.Agent, false},
+		{"urls.authserver", c.URLs.AuthServer, c.AuthorizationServer == nil}, {"urls.gateway", c.URLs.Gateway, true}, {"urls.api", c.URLs.API, false}, {"urls.admin", c.URLs.Admin, false}, {"urls.agent", c.URLs.Agent, false},
 	} {
 		if role.url == "" {
 			if role.required {

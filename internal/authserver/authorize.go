@@ -43,7 +43,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return back(err)
 	}
-	if err := s.Pauses.Paused(r.Context(), grant.Parties{Client: c.ID}); err != nil {
+	if err := s.Pauses.Paused(r.Context(), grant.Parties{Client: c.ID, Administration: c.Origin == client.Console}); err != nil {
 		return err // a page: the client would only come again
 	}
 	now := time.Now()
@@ -75,7 +75,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 // a link to there (RFC 9700 §4.11.2: authenticate the person first, and redirect
 // automatically only where the redirection URI is trusted; R-AS-18).
 func (s *Server) trusted(r *http.Request, c client.Client, redirectURI string) bool {
-	if c.Origin == client.Administrated || client.IsLoopback(redirectURI) {
+	if c.Vouched() || client.IsLoopback(redirectURI) {
 		return true
 	}
 	_, _, err := s.session(r)
@@ -175,6 +175,9 @@ func (s *Server) checkRequest(form url.Values, c client.Client, parseErr error) 
 	api, err := s.target(form.Get("resource"), form.Get("scope"))
 	if err != nil {
 		return none, nil, err
+	}
+	if c.Origin == client.Console && api != s.signInAPI {
+		return fail(oauth.InvalidTarget, "the administration console signs people in, and is allowed nothing else")
 	}
 	scopes, err := askedScopes(form.Get("scope"), api)
 	if err != nil {

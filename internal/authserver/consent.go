@@ -152,7 +152,7 @@ func agentView(c client.Client, redirectURI string) AgentView {
 	switch c.Origin {
 	case client.Document:
 		return documentView(v, c, redirectURI)
-	case client.Administrated, client.Gateway:
+	case client.Administrated, client.Gateway, client.Console:
 		v.Verified = true
 		v.How = "An administrator of this server added it."
 	default:

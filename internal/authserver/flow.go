@@ -30,6 +30,9 @@ func (s *Server) next(w http.ResponseWriter, r *http.Request, req grant.Request,
 	if err != nil {
 		return err
 	}
+	if c.Origin == client.Console { // this installation's own: there is nobody else to agree to
+		return s.approve(w, r, req, c, st, req.Scopes, req.Scopes)
+	}
 	if st.need == consentNone {
 		return s.approve(w, r, req, c, st, st.held.Scopes, req.Scopes)
 	}
@@ -81,7 +84,7 @@ func (st standing) offered(req grant.Request) []string {
 // it. What a gateway found missing forces the whole page.
 func (s *Server) standing(ctx context.Context, req grant.Request, c client.Client) (standing, error) {
 	now := time.Now()
-	if err := s.Pauses.Paused(ctx, grant.Parties{Client: req.ClientID, Account: req.AccountID}); err != nil {
+	if err := s.Pauses.Paused(ctx, grant.Parties{Client: req.ClientID, Account: req.AccountID, Administration: c.Origin == client.Console}); err != nil {
 		return standing{}, err
 	}
 	g, err := s.Grants.Remembered(ctx, req.AccountID, req.ClientID, req.Resource, now)
@@ -91,7 +94,7 @@ func (s *Server) standing(ctx context.Context, req grant.Request, c client.Clien
 	if err != nil {
 		return standing{}, err
 	}
-	if err := s.Pauses.Paused(ctx, grant.Parties{Grant: g.ID}); err != nil {
+	if err := s.Pauses.Paused(ctx, grant.Parties{Grant: g.ID, Administration: c.Origin == client.Console}); err != nil {
 		return standing{}, err
 	}
 	if g.Agreed != c.Fingerprint() {

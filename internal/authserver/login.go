@@ -28,15 +28,29 @@ func (s *Server) showLogin(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) loginPage(w http.ResponseWriter, status int, req grant.Request, c client.Client, name, problem string) error {
 	view := LoginView{
 		Host: s.cookies.host, Request: req.ID, Agent: agentView(c, req.RedirectURI), Method: string(s.Authenticator.Method),
-		Name: name, Problem: problem, Demo: s.Demo, Own: isOwn(req),
-	}
-	if api, ok := s.resourceOf(req.Resource); ok {
-		view.API = api.Title
+		Name: name, Problem: problem, Demo: s.Demo, Own: isOwn(req), Console: c.Origin == client.Console, API: s.titleOf(req.Resource),
 	}
 	if s.Authenticator.Method == account.Username {
 		view.People = s.People
 	}
 	return s.pages.Render(w, status, "login.html", view)
+}
+
+// passwordPage asks for the password of a name that has one where others have
+// none.
+func (s *Server) passwordPage(w http.ResponseWriter, status int, req grant.Request, c client.Client, name, problem string) error {
+	return s.pages.Render(w, status, "login.html", LoginView{
+		Host: s.cookies.host, Request: req.ID, Agent: agentView(c, req.RedirectURI), Method: string(account.Password),
+		Name: name, Locked: true, Problem: problem, Own: isOwn(req), Console: c.Origin == client.Console, API: s.titleOf(req.Resource),
+	})
+}
+
+// titleOf is what people read for a resource.
+func (s *Server) titleOf(resource string) string {
+	if api, ok := s.resourceOf(resource); ok {
+		return api.Title
+	}
+	return ""
 }
 
 // signIn takes the answer of the sign-in page.
@@ -57,19 +71,26 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	}
 	name := strings.TrimSpace(form.Get("username"))
 	acc, amr, err := s.authenticate(r, name, form.Get("password"))
+	if errors.Is(err, account.ErrPasswordNeeded) {
+		return s.passwordPage(w, http.StatusOK, req, c, name, "")
+	}
 	if err != nil {
 		status, problem := loginProblem(err)
 		if problem == "" {
 			return err
 		}
 		httpserver.Note(r.Context(), "refused", err.Error())
+		ask := s.loginPage
+		if form.Get("password") != "" && s.Authenticator.Method == account.Username {
+			ask = s.passwordPage
+		}
 		if errors.Is(err, errSlowDown) { // not recorded: the limit is for the audit log, too
-			return s.loginPage(w, status, req, c, name, problem)
+			return ask(w, status, req, c, name, problem)
 		}
 		if err := s.recordSignIn(r.Context(), audit.Denied, "", req, problem); err != nil {
 			return err
 		}
-		return s.loginPage(w, status, req, c, name, problem)
+		return ask(w, status, req, c, name, problem)
 	}
 	if err := s.recordSignIn(r.Context(), audit.Done, acc.ID, req, ""); err != nil {
 		return err
@@ -97,7 +118,7 @@ func (s *Server) authenticate(r *http.Request, name, password string) (account.A
 	if ok, _ := s.limits.signInAddress.Allow(addressKey(r)); !ok {
 		return account.Account{}, nil, errSlowDown
 	}
-	if s.Authenticator.Method == account.Password {
+	if s.Authenticator.Method == account.Password || password != "" {
 		// By the name as the store knows it, or one account would have many
 		// spellings to guess with.
 		normal, err := account.Normalize(name)
@@ -114,7 +135,7 @@ func (s *Server) authenticate(r *http.Request, name, password string) (account.A
 	}
 	acc, amr, err := s.Authenticator.SignIn(r.Context(), name, password)
 	if err == nil {
-		err = s.Pauses.Paused(r.Context(), grant.Parties{Account: acc.ID})
+		err = s.Pauses.Paused(r.Context(), grant.Parties{Account: acc.ID, Administration: acc.Role != account.NoRole})
 	}
 	if errors.Is(err, grant.ErrPaused) {
 		err = errAccountPaused

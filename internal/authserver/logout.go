@@ -118,7 +118,7 @@ func (s *Server) afterLogout(w http.ResponseWriter, r *http.Request, c client.Cl
 		query.Set("state", state)
 		u.RawQuery = query.Encode()
 	}
-	if c.Origin != client.Administrated && !client.IsLoopback(back) {
+	if !c.Vouched() && !client.IsLoopback(back) {
 		notice.Link, notice.LinkText = u.String(), "Return to "+u.Host
 		notice.Next = "If that is where you came from:"
 		return s.pages.Render(w, http.StatusOK, "notice.html", notice)

@@ -38,7 +38,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Pauses.Paused(r.Context(), grant.Parties{Client: c.ID}); err != nil {
+	if err := s.Pauses.Paused(r.Context(), grant.Parties{Client: c.ID, Administration: c.Origin == client.Console}); err != nil {
 		return err
 	}
 	grantType := form.Get("grant_type")

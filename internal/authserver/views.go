@@ -34,12 +34,14 @@ type PersonView struct {
 // "username" and, for passwords, "password") or deny.
 type LoginView struct {
 	Own     bool   // no agent asks: the person wants their own page
+	Console bool   // nor here: it is the administration console
 	Host    string // of this server, beside the mark, to compare with the address bar
 	Request string // id of the authorization request
 	Agent   AgentView
 	API     string       // the API's name: "Customer API"
 	Method  string       // "password", or "username" where any name signs in
 	Name    string       // prefilled user name
+	Locked  bool         // with the method username: this name has a password
 	Problem string       // what went wrong and what to do, or empty
 	Demo    bool         // says that this is a demonstration
 	People  []PersonView // with the method username: one button each

@@ -144,7 +144,7 @@ func TestLoginByNameSaysSoAndByPasswordAsks(t *testing.T) {
 	v := authserver.LoginView{Agent: sampleConsent().Agent, API: "Customer API", Method: "username", Demo: true,
 		People: []authserver.PersonView{{Name: "alice", Where: "customers in USA"}}}
 	body := show(t, "login.html", v)
-	if !strings.Contains(words(body), "Any name signs in, and no password is asked.") || strings.Contains(body, `type="password"`) {
+	if !strings.Contains(words(body), "Any name signs in without a password") || strings.Contains(body, `type="password"`) {
 		t.Errorf("demo sign-in page:\n%s", words(body))
 	}
 	if !strings.Contains(body, `name="username" value="alice"`) {

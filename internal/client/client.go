@@ -32,7 +32,11 @@ const (
 	Document      Origin = "document"      // described by the document at its client_id: whoever holds that address wrote it
 	Administrated Origin = "administrated" // an administrator created it
 	Gateway       Origin = "gateway"       // an MCP gateway of this installation
+	Console       Origin = "console"       // its administration console, where people only sign in
 )
+
+// ConsoleID is the client that the administration console is.
+const ConsoleID = "gatehouse-console"
 
 // Client is a registered OAuth client (RFC 7591 §2). It stays the one that was
 // registered: identical registrations are grouped for display only
@@ -60,13 +64,19 @@ type Client struct {
 // Confidential reports whether the client can be authenticated at all.
 func (c Client) Confidential() bool { return c.AuthMethod != oauth.AuthNone }
 
+// Vouched reports whether an administrator stands behind the client, rather than
+// its own word or an address.
+func (c Client) Vouched() bool {
+	return c.Origin == Administrated || c.Origin == Gateway || c.Origin == Console
+}
+
 // MayUse reports whether the client registered for a grant type.
 func (c Client) MayUse(grantType string) bool { return slices.Contains(c.GrantTypes, grantType) }
 
 // AssuranceLevel is what APIs are told as client_assurance_level: 0 for a
 // client that describes itself, 1 for one that an administrator created.
 func (c Client) AssuranceLevel() int {
-	if c.Origin == Administrated || c.Origin == Gateway {
+	if c.Vouched() {
 		return 1
 	}
 	return 0

@@ -10,7 +10,12 @@ import (
 var ErrPaused = errors.New("paused by an administrator")
 
 // Parties are whom a pause may concern; empty ones do not apply.
-type Parties struct{ Grant, Client, Account string }
+type Parties struct {
+	Grant, Client, Account string
+	// Administration is not stopped by a pause of everything: somebody must be
+	// there to resume it.
+	Administration bool
+}
 
 // Pauses tells what is paused. Stores honour pauses by themselves where they
 // read codes, tokens and sessions; this is for what comes before those.

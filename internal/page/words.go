@@ -30,6 +30,8 @@ func funcs(assets map[string]asset) template.FuncMap {
 		"between":  between,
 		"sentence": sentence,
 		"lasting":  func(t time.Time) string { return lasting(t, time.Now()) },
+		"ago":      func(t time.Time) string { return ago(t, time.Now()) },
+		"short":    short,
 		"exact":    func(t time.Time) string { return t.UTC().Format("Monday, 2 January 2006, 15:04 UTC") },
 		"day":      func(t time.Time) string { return t.UTC().Format("2 Jan 2006") },
 		"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
@@ -83,6 +85,37 @@ func between(i, n int) string {
 		return " and "
 	}
 	return ", "
+}
+
+// ago says when something was, as a person would: "3 minutes ago", and the day
+// when it is longer ago than one.
+func ago(t, now time.Time) string {
+	switch past := now.Sub(t); {
+	case past < 0:
+		return "in a moment"
+	case past < 10*time.Second:
+		return "now"
+	case past < time.Minute:
+		return fmt.Sprintf("%d seconds ago", int(past.Seconds()))
+	case past < 2*time.Minute:
+		return "a minute ago"
+	case past < time.Hour:
+		return fmt.Sprintf("%d minutes ago", int(past.Minutes()))
+	case past < 2*time.Hour:
+		return "an hour ago"
+	case past < 24*time.Hour:
+		return fmt.Sprintf("%d hours ago", int(past.Hours()))
+	}
+	return t.UTC().Format("2 Jan 2006, 15:04")
+}
+
+// short is an identifier with its middle left out.
+func short(id string) string {
+	r := []rune(id)
+	if len(r) <= 14 {
+		return id
+	}
+	return string(r[:6]) + "…" + string(r[len(r)-5:])
 }
 
 // sentence starts s with a capital letter.

@@ -10,13 +10,14 @@ import (
 )
 
 const (
-	insertAccount = `INSERT INTO accounts (id, name, password_hash, claims, created_at)
-		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`
-	accountColumns      = `a.id, a.name, a.password_hash, a.claims, a.created_at`
+	insertAccount = `INSERT INTO accounts (id, name, password_hash, claims, role, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`
+	accountColumns      = `a.id, a.name, a.password_hash, a.claims, a.role, a.created_at`
 	selectAccount       = `SELECT ` + accountColumns + ` FROM accounts a WHERE a.id = $1`
 	selectAccountByName = `SELECT ` + accountColumns + ` FROM accounts a WHERE a.name = $1`
 	updatePassword      = `UPDATE accounts SET password_hash = $2 WHERE id = $1`
 	updateClaims        = `UPDATE accounts SET claims = $2 WHERE id = $1`
+	updateRole          = `UPDATE accounts SET role = $2 WHERE id = $1`
 	insertSession       = `INSERT INTO sessions (hash, account_id, amr, auth_time, expires_at) VALUES ($1, $2, $3, $4, $5)`
 	deleteSession       = `DELETE FROM sessions WHERE hash = $1`
 	selectSession       = `SELECT s.amr, s.auth_time, s.expires_at, ` + accountColumns + `
@@ -30,7 +31,7 @@ func (d *DB) AddAccount(ctx context.Context, a account.Account) error {
 	if err != nil {
 		return fmt.Errorf("add account: %w", err)
 	}
-	n, err := d.exec(ctx, "add account", insertAccount, a.ID, a.Name, a.PasswordHash, claims, a.CreatedAt)
+	n, err := d.exec(ctx, "add account", insertAccount, a.ID, a.Name, a.PasswordHash, claims, string(a.Role), a.CreatedAt)
 	if err == nil && n == 0 {
 		return account.ErrExists
 	}
@@ -49,7 +50,7 @@ func (d *DB) EnsureAccount(ctx context.Context, a account.Account) (account.Acco
 	}
 	var stored account.Account
 	err = d.do(ctx, "ensure account", func(ctx context.Context, q runner) error {
-		_, err := q.ExecContext(ctx, insertAccount, a.ID, a.Name, a.PasswordHash, claims, a.CreatedAt)
+		_, err := q.ExecContext(ctx, insertAccount, a.ID, a.Name, a.PasswordHash, claims, string(a.Role), a.CreatedAt)
 		if err != nil {
 			return err
 		}
@@ -90,6 +91,15 @@ func (d *DB) SetClaims(ctx context.Context, id string, claims map[string]string)
 		return fmt.Errorf("set claims: %w", err)
 	}
 	n, err := d.exec(ctx, "set claims", updateClaims, id, text)
+	if err == nil && n == 0 {
+		return account.ErrNotFound
+	}
+	return err
+}
+
+// SetRole implements account.Store.
+func (d *DB) SetRole(ctx context.Context, id string, r account.Role) error {
+	n, err := d.exec(ctx, "set role", updateRole, id, string(r))
 	if err == nil && n == 0 {
 		return account.ErrNotFound
 	}
@@ -138,7 +148,7 @@ func (d *DB) EndSessions(ctx context.Context, accountID string) error {
 func scanAccount(row scanner, before ...any) (account.Account, error) {
 	var a account.Account
 	var claims string
-	if err := row.Scan(append(before, &a.ID, &a.Name, &a.PasswordHash, &claims, &a.CreatedAt)...); err != nil {
+	if err := row.Scan(append(before, &a.ID, &a.Name, &a.PasswordHash, &claims, (*string)(&a.Role), &a.CreatedAt)...); err != nil {
 		return account.Account{}, err
 	}
 	if err := fromJSON(claims, &a.Claims); err != nil {

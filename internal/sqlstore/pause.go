@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"gatehouse/internal/client"
 	"gatehouse/internal/grant"
 	"gatehouse/internal/oauth"
 )
@@ -12,12 +13,12 @@ import (
 const (
 	// notPaused belongs to every statement that reads what works only while
 	// nothing about its grant g is paused. The table is small.
-	notPaused = ` AND NOT EXISTS (SELECT 1 FROM pauses p WHERE p.subject = 'everything'
+	notPaused = ` AND NOT EXISTS (SELECT 1 FROM pauses p WHERE (p.subject = 'everything' AND g.client_id <> '` + client.ConsoleID + `')
 		OR (p.subject = 'grant' AND p.id = g.id) OR (p.subject = 'client' AND p.id = g.client_id)
 		OR (p.subject = 'account' AND p.id = g.account_id))`
 	insertPause = `INSERT INTO pauses (subject, id, reason, since) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
 	deletePause = `DELETE FROM pauses WHERE subject = $1 AND id = $2`
-	countPauses = `SELECT count(*) FROM pauses p WHERE p.subject = 'everything' OR (p.subject = 'grant' AND p.id = $1)
+	countPauses = `SELECT count(*) FROM pauses p WHERE (p.subject = 'everything' AND $4 = 0) OR (p.subject = 'grant' AND p.id = $1)
 		OR (p.subject = 'client' AND p.id = $2) OR (p.subject = 'account' AND p.id = $3)`
 )
 
@@ -50,8 +51,11 @@ func (d *DB) Resume(ctx context.Context, subject, id string) (resumed bool, err 
 
 // Paused implements grant.Pauses.
 func (d *DB) Paused(ctx context.Context, p grant.Parties) error {
-	var n int
-	if err := d.reader.QueryRowContext(ctx, countPauses, p.Grant, p.Client, p.Account).Scan(&n); err != nil {
+	var n, exempt int
+	if p.Administration {
+		exempt = 1
+	}
+	if err := d.reader.QueryRowContext(ctx, countPauses, p.Grant, p.Client, p.Account, exempt).Scan(&n); err != nil {
 		return fmt.Errorf("read pauses: %w", err)
 	}
 	if n > 0 {

@@ -84,7 +84,7 @@ func demo(t *testing.T) *place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return serve(t, config, l, func(a *app.App) error { return a.SeedDemo(t.Context()) })
+	return serve(t, config, l, func(a *app.App) error { _, err := a.SeedDemo(t.Context()); return err })
 }
 
 // installation is one where alice signs in with a password; lines are added to

@@ -1,0 +1,68 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"gatehouse/internal/admin"
+	"gatehouse/internal/catalog"
+	"gatehouse/internal/client"
+	"gatehouse/internal/jose"
+	"gatehouse/internal/oauth"
+	"gatehouse/internal/resource"
+	"gatehouse/internal/secret"
+)
+
+// admin is the administration console. It is a client of the authorization
+// server like any application that people sign in to, with a key of its own.
+func (a *App) admin(ctx context.Context, _ []*catalog.API) (http.Handler, error) {
+	base := a.config.URLs.Admin
+	key, err := a.consoleKey(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load the console's key: %w", err)
+	}
+	signer, err := jose.NewSigner(key)
+	if err != nil {
+		return nil, err
+	}
+	err = a.store.PutClient(ctx, client.Client{
+		ID: client.ConsoleID, Origin: client.Console, Name: "Administration console", URI: base, ApplicationType: "web",
+		RedirectURIs: []string{base + "/admin/callback"}, PostLogoutRedirectURIs: []string{base + "/admin/signed-out"},
+		GrantTypes: []string{oauth.GrantAuthorizationCode}, ResponseTypes: []string{"code"},
+		AuthMethod: oauth.AuthPrivateKey, Keys: jose.PublicSet(key), CreatedAt: time.Now().Unix(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the console known to the authorization server: %w", err)
+	}
+	seal, err := a.store.Secret(ctx, "console-cookies", func() string { return secret.New("") })
+	if err != nil {
+		return nil, fmt.Errorf("load the key of the console's cookies: %w", err)
+	}
+	issuer := a.config.URLs.AuthServer
+	s := &admin.Server{
+		URL: base, Key: seal, Accounts: a.store, Audit: a.store, Demo: a.config.demo != nil,
+		AuthServer: &resource.AuthorizationServer{Issuer: issuer, ClientID: client.ConsoleID, Signer: signer, Client: a.peers},
+		Keys:       &jose.RemoteKeySet{URL: issuer + "/jwks.json", Client: a.peers},
+	}
+	return s.Handler()
+}
+
+// consoleKey is the key that the console authenticates with. It is in the store
+// that it shares with the authorization server, so that every replica has it.
+func (a *App) consoleKey(ctx context.Context) (jose.Key, error) {
+	fresh, err := jose.Generate(jose.ES256)
+	if err != nil {
+		return jose.Key{}, err
+	}
+	private, err := fresh.MarshalPrivate()
+	if err != nil {
+		return jose.Key{}, err
+	}
+	stored, err := a.store.Secret(ctx, "console-key", func() string { return string(private) })
+	if err != nil {
+		return jose.Key{}, err
+	}
+	return jose.ParsePrivate([]byte(stored))
+}
