@@ -101,10 +101,12 @@ type Token struct {
 	AMR       []string
 	AuthTime  int64
 	Refresh   *Refresh // that was issued with it; nil if none was
-	// Family and Position are set where a token is read: the refresh tokens it
-	// belongs to, if any, and what the reading knew of revocations.
+	// Family, Position and Closed are set where a token is read: the refresh tokens
+	// it belongs to, if any, what the reading knew of revocations, and what is
+	// closed of its API. A token of a closed API lives; it opens nothing.
 	Family   string
 	Position oauth.FeedPosition
+	Closed   *oauth.Closed
 }
 
 // Refresh is a refresh token. Those that follow one another by rotation are a

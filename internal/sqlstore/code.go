@@ -23,7 +23,7 @@ const (
 	insertToken = `INSERT INTO tokens (hash, grant_id, family, scopes, issued_at, expires_at, amr, auth_time)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 	// The feed's position is of the same moment as the token (security.md 10).
-	selectToken = `SELECT t.scopes, t.issued_at, t.expires_at, t.amr, t.auth_time, t.family, f.epoch, f.number, ` + grantColumns + `
+	selectToken = `SELECT t.scopes, t.issued_at, t.expires_at, t.amr, t.auth_time, t.family, f.epoch, f.number, ` + anyClosed + `, ` + grantColumns + `
 		FROM tokens t JOIN grants g ON g.id = t.grant_id CROSS JOIN feed f WHERE t.hash = $1 AND t.expires_at > $2 AND ` + grantLive + notPaused
 )
 
@@ -82,10 +82,18 @@ func refuseReplay(ctx context.Context, q runner, h secret.Hash, now time.Time) (
 func (d *DB) Token(ctx context.Context, h secret.Hash, now time.Time) (grant.Token, grant.Grant, error) {
 	t := grant.Token{Hash: h}
 	var scopes, amr string
+	var closed bool
 	g, err := scanGrant(d.reader.QueryRowContext(ctx, selectToken, string(h), now.Unix()), &scopes, &t.IssuedAt,
-		&t.ExpiresAt, &amr, &t.AuthTime, &t.Family, &t.Position.Epoch, &t.Position.Number)
+		&t.ExpiresAt, &amr, &t.AuthTime, &t.Family, &t.Position.Epoch, &t.Position.Number, &closed)
 	if err != nil {
 		return grant.Token{}, grant.Grant{}, found("read token", err, grant.ErrNotFound)
+	}
+	if closed { // hardly ever; what is read after the token is at least as new
+		all, err := d.Closed(ctx)
+		if err != nil {
+			return grant.Token{}, grant.Grant{}, err
+		}
+		t.Closed = all[g.Resource]
 	}
 	t.GrantID, t.Scopes, t.AMR = g.ID, fromWords(scopes), fromWords(amr)
 	return t, g, nil

@@ -29,6 +29,8 @@ var (
 	_ grant.Store    = (*DB)(nil)
 	_ grant.StepUp   = (*DB)(nil)
 	_ grant.Feed     = (*DB)(nil)
+	_ grant.Stops    = (*DB)(nil)
+	_ grant.Closures = (*DB)(nil)
 	_ audit.Store    = (*DB)(nil)
 	_ audit.Outbox   = (*DB)(nil)
 	_ audit.Inbox    = (*DB)(nil)

@@ -343,7 +343,7 @@ func TestFeedComesToAnOldDatabase(t *testing.T) {
 			must(t, db.Close())
 			old := raw(t, dsn)
 			for _, statement := range []string{ // which undo what came after schema 1
-				`DROP TABLE feed`, `DROP TABLE events`, `DROP INDEX grants_account`, `DROP INDEX sessions_account`,
+				`DROP TABLE feed`, `DROP TABLE events`, `DROP INDEX grants_account`, `DROP INDEX grants_resource`, `DROP INDEX sessions_account`,
 				`DROP INDEX audit_calls`, `DROP INDEX audit_unshipped`, `ALTER TABLE audit DROP COLUMN shipped`, `DROP TABLE pauses`, `ALTER TABLE requests DROP COLUMN nonce`, `ALTER TABLE codes DROP COLUMN nonce`,
 				`ALTER TABLE clients DROP COLUMN post_logout_redirect_uris`, `ALTER TABLE accounts DROP COLUMN role`, `DELETE FROM schema_version WHERE version_id >= 2`,
 			} {

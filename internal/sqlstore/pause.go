@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,13 +23,19 @@ const (
 		OR (p.subject = 'client' AND p.id = $2) OR (p.subject = 'account' AND p.id = $3)`
 )
 
-// Pause stops all that hangs off a subject until Resume, and says so in the
-// feed: its tokens are worth nothing, its refresh tokens are refused without
-// being consumed, and the sessions of an account are ended. It reports whether
-// it was not paused before. Subjects are those of the feed, and everything.
+// Pause implements grant.Stops: tokens are worth nothing, refresh tokens are
+// refused without being consumed, and the sessions of an account are ended. What
+// is paused of APIs and tools is for gateways to refuse.
 func (d *DB) Pause(ctx context.Context, subject, id, reason string, now time.Time) (paused bool, err error) {
+	var refusal error // apart from the step's error, which would name the step
 	err = d.do(ctx, "pause", func(ctx context.Context, q runner) error {
+		if refusal, err = roomFor(ctx, q, subject, id); refusal != nil || err != nil {
+			return err
+		}
 		n, err := changed(q.ExecContext(ctx, insertPause, subject, id, reason, now.Unix()))
+		if err == nil && n == 0 {
+			refusal, err = endedRefusal(ctx, q, subject, id)
+		}
 		if paused = n > 0; err != nil || n == 0 {
 			return err
 		}
@@ -39,14 +46,17 @@ func (d *DB) Pause(ctx context.Context, subject, id, reason string, now time.Tim
 		}
 		return announce(ctx, q, subject, id, now)
 	})
-	return paused, err
+	return paused, errors.Join(err, refusal)
 }
 
-// Resume takes a pause back. What was ended, expired or revoked meanwhile stays
-// so. It reports whether there was a pause.
+// Resume implements grant.Stops.
 func (d *DB) Resume(ctx context.Context, subject, id string) (resumed bool, err error) {
-	n, err := d.exec(ctx, "resume", deletePause, subject, id)
-	return n > 0, err
+	n, err := d.exec(ctx, "resume", deletePause+onlyPaused, subject, id)
+	if err != nil || n > 0 {
+		return n > 0, err
+	}
+	refusal, err := endedRefusal(ctx, d.reader, subject, id)
+	return false, errors.Join(err, refusal)
 }
 
 // Paused implements grant.Pauses.
