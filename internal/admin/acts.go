@@ -7,7 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/internal/account"
 	"gatehouse/internal/audit"
+	"gatehouse/internal/catalog"
+	"gatehouse/internal/client"
 	"gatehouse/internal/secret"
 )
 
@@ -24,7 +27,11 @@ type Actor struct {
 // happen. They are the same from a page and from a terminal, and do not ask
 // whether the actor may: that is decided before.
 type Acts struct {
-	Audit audit.Store
+	APIs     []*catalog.API
+	Clients  client.Store
+	Accounts account.Store
+	Stops    Stops
+	Audit    audit.Store
 }
 
 // MaxReason bounds what an administrator writes as a reason, in bytes.
