@@ -36,6 +36,9 @@ func (a *App) admin(ctx context.Context, apis []*catalog.API) (http.Handler, err
 	if err != nil {
 		return nil, fmt.Errorf("make the console known to the authorization server: %w", err)
 	}
+	if err := a.store.PutClient(ctx, terminalClient()); err != nil {
+		return nil, fmt.Errorf("make the terminal known to the authorization server: %w", err)
+	}
 	seal, err := a.store.Secret(ctx, "console-cookies", func() string { return secret.New("") })
 	if err != nil {
 		return nil, fmt.Errorf("load the key of the console's cookies: %w", err)
@@ -47,7 +50,35 @@ func (a *App) admin(ctx context.Context, apis []*catalog.API) (http.Handler, err
 		AuthServer: &resource.AuthorizationServer{Issuer: issuer, ClientID: client.ConsoleID, Signer: signer, Client: a.peers},
 		Keys:       &jose.RemoteKeySet{URL: issuer + "/jwks.json", Client: a.peers},
 	}
-	return s.Handler()
+	pages, err := s.Handler()
+	if err != nil {
+		return nil, err
+	}
+	api := &admin.API{
+		Verifier: &resource.Verifier{Issuer: issuer, Audience: base + admin.APIPath, Keys: s.Keys},
+		Accounts: a.store, Acts: s.Acts, Server: s,
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", pages)
+	mux.Handle(admin.APIPath+"/", api.Handler())
+	return mux, nil
+}
+
+// addAdministration protects the administration like any other API: agents and
+// terminals reach it through the gateway.
+func (c *Config) addAdministration() {
+	if c.URLs.Admin == "" {
+		return
+	}
+	at := c.URLs.Admin + admin.APIPath
+	c.APIs = append(c.APIs, API{
+		Name: "administration", Title: "Administration", MCPPath: "/administration", URL: at, Audience: at, Protect: "all",
+		OpenAPI: "embedded", document: admin.Document, administration: true, DefaultScopes: []string{admin.ScopeRead},
+		Scopes: map[string]Scope{
+			admin.ScopeRead: {Text: "see agents, people, what they allowed, and the audit"},
+			admin.ScopeStop: {Text: "pause and end agents, people, connections, tools and APIs"},
+		},
+	})
 }
 
 // consoleKey is the key that the console authenticates with. It is in the store
@@ -67,3 +98,16 @@ func (a *App) consoleKey(ctx context.Context) (jose.Key, error) {
 	}
 	return jose.ParsePrivate([]byte(stored))
 }
+
+// terminalClient is what `gatehouse … --server` signs people in with.
+func terminalClient() client.Client {
+	return client.Client{
+		ID: TerminalID, Origin: client.Administrated, Name: "Gatehouse terminal", ApplicationType: "native",
+		RedirectURIs: []string{"http://127.0.0.1/callback"}, AuthMethod: oauth.AuthNone,
+		GrantTypes: []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken}, ResponseTypes: []string{"code"}, CreatedAt: time.Now().Unix(),
+	}
+}
+
+// TerminalID is the client of terminals that administer another computer's
+// installation.
+const TerminalID = "gatehouse-terminal"

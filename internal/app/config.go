@@ -202,7 +202,8 @@ type API struct {
 	// Scopes say what scopes of the document imply and how consent words them.
 	Scopes map[string]Scope `yaml:"scopes"`
 
-	document []byte // set by Demo: the embedded document
+	document       []byte // an embedded one in place of OpenAPI
+	administration bool   // it is the installation's own
 }
 
 // Scope describes one scope.
@@ -293,6 +294,7 @@ func (c *Config) defaults() {
 	if x := c.AuthorizationServer; x != nil && x.AccessTokens == "" {
 		x.AccessTokens = "introspection"
 	}
+	c.addAdministration()
 	for i := range c.APIs {
 		a := &c.APIs[i]
 		if a.MCPPath == "" {

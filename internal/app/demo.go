@@ -108,6 +108,7 @@ func Demo(o DemoOptions) (Config, error) {
 		}},
 		demo: &demoSettings{home: at(domain), data: o.Data},
 	}
+	c.addAdministration()
 	names := []string{domain, "login." + domain, "mcp." + domain, "api." + domain, "admin." + domain, agentHost}
 	if !o.TLS {
 		c.DevelopmentHTTP = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return client.IsLoopback("http://" + name) })

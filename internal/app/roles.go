@@ -115,7 +115,7 @@ func (c *Config) catalogAPI(a API) (*catalog.API, error) {
 	}
 	return catalog.New(catalog.Options{
 		Name: a.Name, Title: a.Title, Resource: resource, MCPPath: a.MCPPath, URL: a.URL, Audience: a.Audience,
-		Document: document, DefaultScopes: a.DefaultScopes, Scopes: scopes, Claims: a.Claims, OpenListing: a.Protect == "calls",
+		Document: document, DefaultScopes: a.DefaultScopes, Scopes: scopes, Claims: a.Claims, OpenListing: a.Protect == "calls", Administration: a.administration,
 		SigningAlgorithm: a.SigningAlgorithm,
 	})
 }

@@ -179,6 +179,9 @@ func (s *Server) checkRequest(form url.Values, c client.Client, parseErr error) 
 	if c.Origin == client.Console && api != s.signInAPI {
 		return fail(oauth.InvalidTarget, "the administration console signs people in, and is allowed nothing else")
 	}
+	if err := checkAdministration(api, c); err != nil {
+		return none, nil, err
+	}
 	scopes, err := askedScopes(form.Get("scope"), api)
 	if err != nil {
 		return none, nil, err
@@ -199,8 +202,8 @@ func (s *Server) target(resource, scope string) (*catalog.API, error) {
 		return s.signInAPI, nil
 	}
 	if resource == "" {
-		if len(s.APIs) == 1 {
-			return s.APIs[0], nil
+		if apis := s.ordinaryAPIs(); len(apis) == 1 {
+			return apis[0], nil
 		}
 		return nil, oauth.NewError(oauth.InvalidTarget, "resource is missing and this server protects several; send the URL of the MCP server (RFC 8707)")
 	}

@@ -84,6 +84,9 @@ func (st standing) offered(req grant.Request) []string {
 // it. What a gateway found missing forces the whole page.
 func (s *Server) standing(ctx context.Context, req grant.Request, c client.Client) (standing, error) {
 	now := time.Now()
+	if err := s.mayAdminister(ctx, req); err != nil {
+		return standing{}, err
+	}
 	if err := s.Pauses.Paused(ctx, grant.Parties{Client: req.ClientID, Account: req.AccountID, Administration: c.Origin == client.Console}); err != nil {
 		return standing{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"gatehouse/internal/catalog"
 	"gatehouse/internal/httpserver"
 	"gatehouse/internal/oauth"
 )
@@ -53,10 +54,16 @@ func (s *Server) scopesSupported() []string {
 	return slices.Compact(all)
 }
 
-// apiScopes are the scopes of every API, once and in order.
+// ordinaryAPIs are those that an agent may mean which asks for everything there
+// is: all but the administration.
+func (s *Server) ordinaryAPIs() []*catalog.API {
+	return slices.DeleteFunc(slices.Clone(s.APIs), func(a *catalog.API) bool { return a.Administration })
+}
+
+// apiScopes are the scopes of every ordinary API, once and in order.
 func (s *Server) apiScopes() []string {
 	var all []string
-	for _, a := range s.APIs {
+	for _, a := range s.ordinaryAPIs() {
 		for name := range a.Scopes {
 			all = append(all, name)
 		}

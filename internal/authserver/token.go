@@ -186,6 +186,9 @@ func (s *Server) clientCredentials(ctx context.Context, r tokenRequest) (*oauth.
 	if api == s.signInAPI {
 		return nil, oauth.NewError(oauth.InvalidTarget, "a client that acts for itself has nobody to sign in")
 	}
+	if api.Administration {
+		return nil, oauth.NewError(oauth.InvalidTarget, "administration takes a person with a role, and a client that acts for itself is none")
+	}
 	asked, err := askedScopes(r.Form.Get("scope"), api)
 	if err != nil {
 		return nil, err

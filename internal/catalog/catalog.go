@@ -33,6 +33,7 @@ type API struct {
 	// APIs whose libraries know nothing newer.
 	SigningAlgorithm string
 	OpenListing      bool // tools may be listed, not called, without a token
+	Administration   bool // it is this installation's own, for people with a role alone
 	Skipped          []Skipped
 
 	byName map[string]*Tool
@@ -58,7 +59,7 @@ type Options struct {
 	DefaultScopes                                 []string         // default: what the reading tools need
 	Scopes                                        map[string]Scope // texts and hierarchy; others are added
 	Claims                                        []string
-	OpenListing                                   bool
+	OpenListing, Administration                   bool
 	SigningAlgorithm                              string // default ES256
 }
 
@@ -73,7 +74,7 @@ func New(o Options) (*API, error) {
 	}
 	a := &API{
 		Name: o.Name, Title: cmp.Or(o.Title, line(o.Document.Title), o.Name), Resource: o.Resource, MCPPath: o.MCPPath,
-		URL: o.URL, Audience: o.Audience, Claims: slices.Clone(o.Claims), OpenListing: o.OpenListing,
+		URL: o.URL, Audience: o.Audience, Claims: slices.Clone(o.Claims), OpenListing: o.OpenListing, Administration: o.Administration,
 		SigningAlgorithm: cmp.Or(o.SigningAlgorithm, "ES256"), Scopes: map[string]Scope{}, byName: map[string]*Tool{},
 	}
 	for name, s := range o.Scopes {

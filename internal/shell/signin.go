@@ -80,7 +80,9 @@ type visit struct {
 	SignIn
 	origin string
 	jar    jar
-	posted bool // a name was given; the same page again means that it was refused
+	// named and proven: a name, and a password, was given; the same page again
+	// means that it was refused.
+	named, proven bool
 }
 
 func (v *visit) get(ctx context.Context, to *url.URL) (*http.Request, error) {
@@ -101,11 +103,11 @@ func (v *visit) answer(ctx context.Context, resp *http.Response, page []byte) (*
 		_, asksName := fields["username"]
 		_, asksPassword := fields["password"]
 		switch action := attr(form, "action"); {
-		case action == "/login" && asksName && !v.posted:
+		case action == "/login" && asksName && (!v.named || asksPassword && !v.proven):
 			if asksPassword && v.Password == "" {
 				return nil, errors.New("sign in: the page asks for a password; give it in the environment variable GATEHOUSE_PASSWORD")
 			}
-			v.posted = true
+			v.named, v.proven = true, asksPassword
 			fields.Set("username", v.Name)
 			fields.Set("action", "signin")
 			if asksPassword {

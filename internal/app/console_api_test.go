@@ -1,0 +1,119 @@
+package app_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"gatehouse/internal/account"
+	"gatehouse/internal/app"
+	"gatehouse/internal/shell"
+	"gatehouse/internal/webtest"
+	"gatehouse/mcpclient"
+)
+
+// administration connects to the administration's MCP endpoint as somebody.
+func (d *console) administration(client, name, password string, scope ...string) (*mcpclient.Session, error) {
+	transport := &http.Transport{DialContext: webtest.DialTCP}
+	d.t.Cleanup(transport.CloseIdleConnections)
+	c := &mcpclient.Client{
+		Name: "Terminal", ClientID: client, Scope: scope, Transport: transport,
+		Open: shell.SignIn{Name: name, Password: password, Transport: transport}.Open,
+	}
+	s, err := c.Connect(d.t.Context(), d.config.URLs.Gateway+"/administration")
+	if err == nil {
+		d.t.Cleanup(func() { _ = s.Close() })
+	}
+	return s, err
+}
+
+// call calls a tool and returns its structured answer, or what it says.
+func call(t *testing.T, s *mcpclient.Session, tool string, arguments any, into any) (refusal string) {
+	t.Helper()
+	result, err := s.Call(t.Context(), tool, arguments)
+	if err != nil {
+		return err.Error()
+	}
+	if result.IsError {
+		return result.Content[0].(*sdk.TextContent).Text
+	}
+	data, err := json.Marshal(result.StructuredContent)
+	if err == nil {
+		err = json.Unmarshal(data, into)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", tool, err)
+	}
+	return ""
+}
+
+// The administration is an API like any other: an administrator's agent reads
+// and stops through the gateway, an auditor's only reads, and nobody else's
+// gets in; what is done is in the audit with person and agent (security.md 21).
+func TestAdministrationThroughTheGateway(t *testing.T) {
+	d := startConsole(t, app.DemoOptions{})
+	d.person("olga", account.Auditor)
+	both := []string{"administration:read", "administration:stop"}
+	s, err := d.administration(app.TerminalID, app.DemoAdministrator, d.password, both...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var done struct{ Audit string }
+	if no := call(t, s, "pause", map[string]any{"kind": "tool", "id": "customers/refund-order", "reason": "twice"}, &done); no != "" || done.Audit == "" {
+		t.Fatalf("pause: %s %+v", no, done)
+	}
+	var stops struct {
+		Stops []struct{ Kind, ID, Name, State, Reason string }
+	}
+	if no := call(t, s, "list-stops", map[string]any{}, &stops); no != "" || len(stops.Stops) != 1 || stops.Stops[0].ID != "customers/refund-order" || stops.Stops[0].State != "paused" || stops.Stops[0].Reason != "twice" {
+		t.Errorf("stops: %s %+v", no, stops)
+	}
+	if no := call(t, s, "pause", map[string]any{"kind": "tool", "id": "customers/refund-order", "reason": "twice"}, &done); !strings.Contains(no, "paused already") {
+		t.Errorf("a second pause: %q", no)
+	}
+	if no := call(t, s, "pause", map[string]any{"kind": "tool", "id": "customers/nothing", "reason": "x"}, &done); !strings.Contains(no, "does not exist") {
+		t.Errorf("a pause of nothing: %q", no)
+	}
+	entries, err := d.store().Recent(t.Context(), 50)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, e := range entries {
+		found = found || e.Reason == "tool paused from the API: twice" && e.Detail["by_client"] == app.TerminalID && e.Detail["by"] != ""
+	}
+	if !found {
+		t.Error("the audit does not tell who paused the tool through which client")
+	}
+
+	auditor, err := d.administration(app.TerminalID, "olga", somePassword, both...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if no := call(t, auditor, "list-stops", map[string]any{}, &stops); no != "" {
+		t.Errorf("an auditor reads: %s", no)
+	}
+	if no := call(t, auditor, "end", map[string]any{"kind": "everything", "reason": "x"}, &done); !strings.Contains(no, "change nothing") {
+		t.Errorf("an auditor ends everything: %q", no)
+	}
+	if _, err := d.administration(app.TerminalID, "alice", ""); err == nil {
+		t.Error("alice administers")
+	}
+	if _, err := d.administration("", app.DemoAdministrator, d.password); err == nil || !strings.Contains(err.Error(), "an administrator has added") {
+		t.Errorf("an agent that registered itself administers: %v", err)
+	}
+	// A role that is taken away is gone at once, whatever token is out.
+	acc, err := d.store().AccountByName(t.Context(), "olga")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.store().SetRole(t.Context(), acc.ID, account.NoRole); err != nil {
+		t.Fatal(err)
+	}
+	if no := call(t, auditor, "list-stops", map[string]any{}, &stops); !strings.Contains(no, "no role") {
+		t.Errorf("without a role: %q", no)
+	}
+}
