@@ -27,11 +27,12 @@ type Actor struct {
 // happen. They are the same from a page and from a terminal, and do not ask
 // whether the actor may: that is decided before.
 type Acts struct {
-	APIs     []*catalog.API
-	Clients  client.Store
-	Accounts account.Store
-	Stops    Stops
-	Audit    audit.Store
+	APIs      []*catalog.API
+	Clients   client.Store
+	Accounts  account.Store
+	Stops     Stops
+	Documents Documents
+	Audit     audit.Store
 }
 
 // MaxReason bounds what an administrator writes as a reason, in bytes.

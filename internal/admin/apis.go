@@ -101,6 +101,7 @@ type apiView struct {
 	Claims  []string
 	Alg     string
 	Open    bool
+	Own     bool // it is the administration itself
 	Skipped []catalog.Skipped
 }
 
@@ -125,7 +126,7 @@ func (s *Server) showAPI(w http.ResponseWriter, r *http.Request, v visit) error 
 	if err != nil {
 		return err
 	}
-	view := apiView{frame: s.frame(v, apisPath), Default: a.DefaultScopes, Claims: a.Claims, Alg: a.SigningAlgorithm, Open: a.OpenListing, Skipped: a.Skipped, Scopes: scopeLines(a)}
+	view := apiView{frame: s.frame(v, apisPath), Default: a.DefaultScopes, Claims: a.Claims, Alg: a.SigningAlgorithm, Open: a.OpenListing, Own: a.Administration, Skipped: a.Skipped, Scopes: scopeLines(a)}
 	if view.API, view.Tools, err = s.apiLine(r, a); err != nil {
 		return err
 	}

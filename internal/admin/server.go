@@ -105,5 +105,6 @@ func (s *Server) Routes() []Route {
 	},
 		s.stopRoutes(),
 		s.apiRoutes(),
+		s.documentRoutes(),
 	)
 }

@@ -48,6 +48,7 @@ type App struct {
 	store     *sqlstore.DB // nil if no role here keeps anything
 	customers *sql.DB      // the sample API's own database
 	server    *httpserver.Server
+	live      live             // roles that change with the documents of APIs
 	chats     *agentRole       // nil without one
 	feed      *resource.Feed   // that the gateway follows; nil without one
 	shipper   *gateway.Shipper // of the gateway's audit entries; nil if its store is the installation's
@@ -144,6 +145,9 @@ func (a *App) Run(ctx context.Context, listeners ...net.Listener) error {
 	var tasks sync.WaitGroup
 	if a.store != nil {
 		tasks.Go(func() { a.sweep(background) })
+	}
+	if a.config.plays(roleAuthServer) {
+		tasks.Go(func() { a.followDocuments(background) })
 	}
 	if a.shipper != nil {
 		tasks.Go(func() { a.shipper.Run(background) })

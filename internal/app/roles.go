@@ -29,7 +29,7 @@ const maxDocument = 8 << 20
 
 // roles builds every configured role and returns each at its host.
 func (a *App) roles(ctx context.Context) (map[string]http.Handler, error) {
-	apis, err := Catalog(&a.config)
+	apis, err := a.startDocuments(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (a *App) roles(ctx context.Context) (map[string]http.Handler, error) {
 	hosts := map[string]http.Handler{}
 	for _, role := range []struct {
 		name  string
-		build func(context.Context, []*catalog.API) (http.Handler, error)
+		build builder
 	}{
 		{roleAuthServer, a.authServer},
 		{roleGateway, gateway},
@@ -59,7 +59,7 @@ func (a *App) roles(ctx context.Context) (map[string]http.Handler, error) {
 		if err != nil {
 			return nil, err
 		}
-		hosts[u.Host] = h
+		hosts[u.Host] = a.live.hold(h, role.name, role.build)
 	}
 	if a.config.demo != nil {
 		h, err := a.home()
@@ -94,13 +94,23 @@ func Catalog(c *Config) ([]*catalog.API, error) {
 }
 
 func (c *Config) catalogAPI(a API) (*catalog.API, error) {
-	data := a.document
-	if data == nil {
-		var err error
-		if data, err = ReadDocument(c.Path(strings.TrimPrefix(a.OpenAPI, "file:"))); err != nil {
-			return nil, err
-		}
+	data, err := c.document(a)
+	if err != nil {
+		return nil, err
 	}
+	return c.compile(a, data)
+}
+
+// document reads the document of an API as it is now.
+func (c *Config) document(a API) ([]byte, error) {
+	if a.document != nil {
+		return a.document, nil
+	}
+	return ReadDocument(c.Path(strings.TrimPrefix(a.OpenAPI, "file:")))
+}
+
+// compile derives the tools of an API from a document.
+func (c *Config) compile(a API, data []byte) (*catalog.API, error) {
 	document, err := openapi.Load(data)
 	if err != nil {
 		return nil, fmt.Errorf("OpenAPI document %s: %w", a.OpenAPI, err)
@@ -179,8 +189,10 @@ func (a *App) gateway(ctx context.Context, apis []*catalog.API) (http.Handler, e
 	}
 	issuer, peers := a.config.URLs.AuthServer, a.peers
 	server := &resource.AuthorizationServer{Issuer: issuer, ClientID: id, Signer: signer, Client: peers}
-	a.feed = &resource.Feed{Server: server, Endpoint: issuer + "/revocations", Changed: a.feedChanged}
-	a.shipAudit(server)
+	if a.feed == nil { // not when only its documents have changed
+		a.feed = &resource.Feed{Server: server, Endpoint: issuer + "/revocations", Changed: a.feedChanged}
+		a.shipAudit(server)
+	}
 	s := &gateway.Server{
 		URL: a.config.URLs.Gateway, Version: a.options.Version, APIs: apis, Issuer: issuer, TokenEndpoint: issuer + "/token", IntrospectionEndpoint: issuer + "/introspect",
 		ClientID: id, Signer: signer, Client: peers, Feed: a.feed, Audit: a.store, AuditKey: []byte(auditKey),

@@ -46,6 +46,7 @@ func adminViews(b *tab, p *place) []view {
 		{"admin-home", func() { p.busy(b); at("/admin", ".chart")() }},
 		{"admin-apis", at("/admin/apis", "table")},
 		{"admin-api", at("/admin/apis/customers", "table")},
+		{"admin-document", at("/admin/apis/customers/document", "main")},
 		{"admin-tool", at("/admin/apis/customers/tools/refund-order", "details")},
 		{"admin-stop", at("/admin/stop/tool/customers/refund-order", "#reason")},
 		{"admin-stop-problem", func() {

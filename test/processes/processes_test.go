@@ -399,7 +399,7 @@ func TestRolesNeedWhatTheyNeed(t *testing.T) {
 		want   string
 	}{
 		"a gateway without a name": {func(s string) string { return strings.Replace(s, "  authserver: {client_id: gateway-1}\n", "", 1) }, "gateway", "peers.authserver: is missing"},
-		"an unknown role":          {func(s string) string { return s }, "gatekeeper", `"gatekeeper" is no role; there are authserver, gateway, api, agent`},
+		"an unknown role":          {func(s string) string { return s }, "gatekeeper", `"gatekeeper" is no role; there are authserver, gateway, api, admin, agent`},
 		"a role without a URL":     {func(s string) string { return s }, "api", "api has no URL; write urls.api"},
 		"a role twice":             {func(s string) string { return s }, "gateway,gateway", "is named twice"},
 		"a gateway's own name twice": {func(s string) string {
