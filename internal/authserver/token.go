@@ -126,6 +126,9 @@ func (s *Server) redeemCode(ctx context.Context, r tokenRequest) (*oauth.TokenRe
 	if err := sameResource(r.Form, code.Resource); err != nil {
 		return nil, err
 	}
+	if err := s.openTo(ctx, code.Resource); err != nil {
+		return nil, err
+	}
 	scopes := oauth.Intersect(code.Scopes, g.Scopes)
 	if len(scopes) == 0 {
 		return nil, oauth.NewError(oauth.InvalidGrant, "nothing of what the code was issued for is still granted; start a new authorization request")
@@ -185,6 +188,9 @@ func (s *Server) clientCredentials(ctx context.Context, r tokenRequest) (*oauth.
 	}
 	if api == s.signInAPI {
 		return nil, oauth.NewError(oauth.InvalidTarget, "a client that acts for itself has nobody to sign in")
+	}
+	if err := s.openTo(ctx, api.Resource); err != nil {
+		return nil, err
 	}
 	asked, err := askedScopes(r.Form.Get("scope"), api)
 	if err != nil {
