@@ -104,7 +104,7 @@ func (c *Config) catalogAPI(a API) (*catalog.API, error) {
 	if err != nil {
 		return nil, fmt.Errorf("OpenAPI document %s: %w", a.OpenAPI, err)
 	}
-	resource, err := oauth.CanonicalResource(c.URLs.Gateway + strings.TrimSuffix(a.MCPPath, "/"))
+	resource, err := c.resource(a)
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +117,11 @@ func (c *Config) catalogAPI(a API) (*catalog.API, error) {
 		Document: document, DefaultScopes: a.DefaultScopes, Scopes: scopes, Claims: a.Claims, OpenListing: a.Protect == "calls",
 		SigningAlgorithm: a.SigningAlgorithm,
 	})
+}
+
+// resource is the resource identifier of an API's MCP endpoint.
+func (c *Config) resource(a API) (string, error) {
+	return oauth.CanonicalResource(c.URLs.Gateway + strings.TrimSuffix(a.MCPPath, "/"))
 }
 
 // ReadDocument reads an OpenAPI document of bounded size.
