@@ -189,9 +189,6 @@ func (s *Server) clientCredentials(ctx context.Context, r tokenRequest) (*oauth.
 	if api == s.signInAPI {
 		return nil, oauth.NewError(oauth.InvalidTarget, "a client that acts for itself has nobody to sign in")
 	}
-	if err := s.openTo(ctx, api.Resource); err != nil {
-		return nil, err
-	}
 	asked, err := askedScopes(r.Form.Get("scope"), api)
 	if err != nil {
 		return nil, err
@@ -205,6 +202,9 @@ func (s *Server) clientCredentials(ctx context.Context, r tokenRequest) (*oauth.
 	scopes := oauth.Intersect(asked, allowed)
 	if len(scopes) == 0 {
 		return nil, oauth.NewError(oauth.InvalidScope, "this client was given none of these scopes; an administrator can add them")
+	}
+	if err := s.openTo(ctx, api.Resource); err != nil {
+		return nil, err
 	}
 	now := time.Now()
 	g := grant.Grant{
