@@ -37,8 +37,11 @@ type cli struct {
 	Person     personCommand     `cmd:"" help:"Manage the people who sign in."`
 	Client     clientCommand     `cmd:"" help:"Manage the agents that connect."`
 	Grant      grantCommand      `cmd:"" help:"Manage what people allowed agents."`
-	Pause      pauseCommand      `cmd:"" help:"Stop a grant, an agent, a person or everything for now."`
+	Pause      pauseCommand      `cmd:"" help:"Stop a grant, an agent, a person, an API, a tool or everything for now."`
 	Resume     resumeCommand     `cmd:"" help:"Take a pause back."`
+	End        endCommand        `cmd:"" help:"Stop an API, a tool or everything for good."`
+	Reopen     reopenCommand     `cmd:"" help:"Open anew what was ended."`
+	Stops      stopsCommand      `cmd:"" help:"List what is paused, or ended and closed."`
 	Key        keyCommand        `cmd:"" help:"Manage the keys that sign tokens for APIs."`
 	Completion completionCommand `cmd:"" help:"Print a completion script for a shell."`
 

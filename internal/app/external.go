@@ -113,7 +113,7 @@ func (a *App) externalGateway(ctx context.Context, apis []*catalog.API) (http.Ha
 	}
 	s := &gateway.Server{
 		URL: a.config.URLs.Gateway, Version: a.options.Version, APIs: apis, Issuer: x.Issuer, Client: peers,
-		External: &gateway.External{Server: server, OwnCredentials: x.APITokens == "client_credentials"},
+		External: &gateway.External{Server: server, OwnCredentials: x.APITokens == "client_credentials", Closed: a.store.Closed},
 		Audit:    a.store, AuditKey: []byte(auditKey), AllowedOrigins: a.config.AllowedOrigins,
 	}
 	if x.AccessTokens == "jwt" {

@@ -115,7 +115,7 @@ func (c *Config) compile(a API, data []byte) (*catalog.API, error) {
 	if err != nil {
 		return nil, fmt.Errorf("OpenAPI document %s: %w", a.OpenAPI, err)
 	}
-	resource, err := oauth.CanonicalResource(c.URLs.Gateway + strings.TrimSuffix(a.MCPPath, "/"))
+	resource, err := c.resource(a)
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +128,11 @@ func (c *Config) compile(a API, data []byte) (*catalog.API, error) {
 		Document: document, DefaultScopes: a.DefaultScopes, Scopes: scopes, Claims: a.Claims, OpenListing: a.Protect == "calls", Administration: a.administration,
 		SigningAlgorithm: a.SigningAlgorithm,
 	})
+}
+
+// resource is the resource identifier of an API's MCP endpoint.
+func (c *Config) resource(a API) (string, error) {
+	return oauth.CanonicalResource(c.URLs.Gateway + strings.TrimSuffix(a.MCPPath, "/"))
 }
 
 // ReadDocument reads an OpenAPI document of bounded size.

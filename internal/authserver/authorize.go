@@ -46,6 +46,9 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err := s.Pauses.Paused(r.Context(), grant.Parties{Client: c.ID, Administration: c.Origin == client.Console}); err != nil {
 		return err // a page: the client would only come again
 	}
+	if err := s.openTo(r.Context(), req.Resource); err != nil {
+		return err
+	}
 	now := time.Now()
 	browser := secret.New("")
 	req.ID, req.BrowserHash = secret.ID(), secret.Sum(browser)

@@ -54,6 +54,8 @@ func asOAuth(err error) *oauth.Error {
 		return e
 	}
 	switch {
+	case errors.Is(err, grant.ErrAPIClosed):
+		return &oauth.Error{Code: oauth.InvalidGrant, Description: "an administrator has closed this API to agents; nothing was consumed, and if it was paused it works again once it is resumed", Cause: err}
 	case errors.Is(err, grant.ErrPaused):
 		// The one code on which clients send the person to sign in again, where a
 		// page says what has happened.
@@ -149,6 +151,13 @@ func asPage(err error) *pageError {
 	}
 	if errors.Is(err, account.ErrNotFound) || errors.Is(err, grant.ErrNotFound) {
 		return errRequestGone
+	}
+	if errors.Is(err, grant.ErrAPIClosed) {
+		return &pageError{Status: http.StatusForbidden, Cause: err, View: ErrorView{
+			Title: "This API is closed to agents",
+			What:  "An administrator has paused it for now, or closed it for good. Nothing was allowed or changed.",
+			Next:  "Ask your administrator. When it is open again, start again from your agent.",
+		}}
 	}
 	if errors.Is(err, grant.ErrPaused) {
 		return &pageError{Status: http.StatusForbidden, Cause: err, View: ErrorView{

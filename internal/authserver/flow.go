@@ -90,6 +90,9 @@ func (s *Server) standing(ctx context.Context, req grant.Request, c client.Clien
 	if err := s.Pauses.Paused(ctx, grant.Parties{Client: req.ClientID, Account: req.AccountID, Administration: c.Origin == client.Console}); err != nil {
 		return standing{}, err
 	}
+	if err := s.openTo(ctx, req.Resource); err != nil {
+		return standing{}, err
+	}
 	g, err := s.Grants.Remembered(ctx, req.AccountID, req.ClientID, req.Resource, now)
 	if errors.Is(err, grant.ErrNotFound) {
 		return standing{}, nil

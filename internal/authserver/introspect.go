@@ -93,6 +93,6 @@ func (s *Server) worth(r *http.Request, value string) (oauth.Introspection, erro
 	return oauth.Introspection{
 		Active: true, Scope: oauth.FormatScope(grant.Effective(t, g)), ClientID: g.ClientID, TokenType: "Bearer",
 		Exp: min(t.ExpiresAt, g.ExpiresAt), Iat: t.IssuedAt, Sub: subject, Aud: g.Resource, Iss: s.Issuer, GrantID: g.ID,
-		Family: t.Family, Feed: &t.Position,
+		Family: t.Family, Feed: &t.Position, Closed: t.Closed,
 	}, nil
 }

@@ -60,6 +60,9 @@ func (s *Server) revocations(w http.ResponseWriter, r *http.Request) error {
 	}
 	httpserver.Quiet(r.Context()) // several a second, of each gateway, for ever
 	answer, err := s.awaitEvents(r.Context(), after)
+	if err == nil {
+		answer.Closed, err = s.Revocations.Closed(r.Context()) // after the events, so that it is no older
+	}
 	if r.Context().Err() != nil {
 		return nil // nobody listens any more, as whenever a gateway is stopped
 	}

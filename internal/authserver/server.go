@@ -117,6 +117,15 @@ func (s *Server) record(ctx context.Context, e audit.Entry) error {
 	return nil
 }
 
+// openTo refuses what is for an API that an administrator has closed.
+func (s *Server) openTo(ctx context.Context, resource string) error {
+	closed, err := s.Revocations.Closed(ctx)
+	if err == nil && closed[resource].All() != "" {
+		err = grant.ErrAPIClosed
+	}
+	return err
+}
+
 // resourceOf returns what a grant is for: an API behind its MCP endpoint, or
 // the sign-in itself.
 func (s *Server) resourceOf(resource string) (*catalog.API, bool) {

@@ -126,6 +126,9 @@ func (s *Server) redeemCode(ctx context.Context, r tokenRequest) (*oauth.TokenRe
 	if err := sameResource(r.Form, code.Resource); err != nil {
 		return nil, err
 	}
+	if err := s.openTo(ctx, code.Resource); err != nil {
+		return nil, err
+	}
 	scopes := oauth.Intersect(code.Scopes, g.Scopes)
 	if len(scopes) == 0 {
 		return nil, oauth.NewError(oauth.InvalidGrant, "nothing of what the code was issued for is still granted; start a new authorization request")
@@ -202,6 +205,9 @@ func (s *Server) clientCredentials(ctx context.Context, r tokenRequest) (*oauth.
 	scopes := oauth.Intersect(asked, allowed)
 	if len(scopes) == 0 {
 		return nil, oauth.NewError(oauth.InvalidScope, "this client was given none of these scopes; an administrator can add them")
+	}
+	if err := s.openTo(ctx, api.Resource); err != nil {
+		return nil, err
 	}
 	now := time.Now()
 	g := grant.Grant{

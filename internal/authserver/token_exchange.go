@@ -40,6 +40,9 @@ func (s *Server) exchange(ctx context.Context, r tokenRequest) (*oauth.TokenResp
 	if !ok || r.Form.Get("audience") != api.Audience {
 		return nil, oauth.NewError(oauth.InvalidTarget, "audience is not the API behind the resource that subject_token was issued for")
 	}
+	if token.Closed.All() != "" {
+		return nil, grant.ErrAPIClosed
+	}
 	scopes, err := oauth.ParseScope(r.Form.Get("scope"))
 	if err != nil {
 		return nil, err

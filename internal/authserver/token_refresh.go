@@ -39,6 +39,9 @@ func (s *Server) refresh(ctx context.Context, r tokenRequest) (*oauth.TokenRespo
 	if err := sameResource(r.Form, g.Resource); err != nil {
 		return nil, err
 	}
+	if err := s.openTo(ctx, g.Resource); err != nil {
+		return nil, err
+	}
 	scopes, err := refreshScopes(r.Form.Get("scope"), rt, g)
 	if err != nil {
 		return nil, err

@@ -46,14 +46,23 @@ type toolCall struct {
 	req    *http.Request // to the API, complete but for the token
 }
 
-// call serves tools/call. Refusals come in this order: a tool that does not
-// exist, too many calls, a missing scope, wrong arguments. So neither schema
+// call serves tools/call. Refusals come in this order: a closed API, a tool that
+// does not exist or is closed, too many calls, a missing scope, wrong arguments. So neither schema
 // nor API answers to those who lack the scope. A missing scope is a challenge,
 // because there a new token helps; every later refusal is a tool result that
 // the agent can read, since clients take any 403 for a login problem.
 func (e *endpoint) call(ctx context.Context, c caller, m *message) ([]byte, error) {
 	name, _ := readString(m.params["name"]) // what is no string names no tool
 	tool, ok := e.api.Tool(name)
+	if how := c.Closed.All(); how != "" {
+		e.recordClosed(ctx, c, tool, "the API is "+string(how)+" by an administrator")
+		return e.encode(m, failure("", "%s", e.closedText(how)))
+	}
+	if ok && c.Closed.Tool(tool.Name) != "" {
+		// To agents it is a tool like any that does not exist (security.md 14).
+		e.recordClosed(ctx, c, tool, "the tool is "+string(c.Closed.Tool(tool.Name))+" by an administrator")
+		ok = false
+	}
 	if !ok {
 		return nil, m.refuse(codeInvalidParams, "unknown tool %q; tools/list says which there are", excerpt(name))
 	}

@@ -62,11 +62,12 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // body is not even read (R-RS-6).
 func (e *endpoint) serve(w http.ResponseWriter, r *http.Request) (id json.RawMessage, err error) {
 	if r.Method == http.MethodGet && wantsPage(r) {
-		return nil, e.pages.Render(w, http.StatusOK, "endpoint.html", e.page)
+		return nil, e.pages.Render(w, http.StatusOK, "endpoint.html", e.openPage(r.Context()))
 	}
 	c, err := e.authenticate(r)
 	if errors.Is(err, resource.ErrNoToken) && e.api.OpenListing && r.Method == http.MethodPost {
 		c, err = caller{}, nil // nobody: dispatch serves what needs no token
+		c.Closed, err = e.closedToNobody(r.Context())
 	}
 	if err != nil {
 		return nil, err
@@ -114,6 +115,11 @@ func (e *endpoint) authenticate(r *http.Request) (caller, error) {
 		return caller{}, err
 	}
 	httpserver.Note(r.Context(), "client_id", t.ClientID)
+	if e.exchanger.external != nil {
+		if t.Closed, err = e.closedHere(r.Context()); err != nil {
+			return caller{}, err
+		}
+	}
 	return caller{token, t}, nil
 }
 
@@ -128,6 +134,9 @@ func openToNobody(method string) bool {
 func (e *endpoint) dispatch(ctx context.Context, c caller, m *message) ([]byte, error) {
 	if c.token == "" && !openToNobody(m.method) {
 		return nil, resource.ErrNoToken
+	}
+	if how := c.Closed.All(); how != "" && m.method != "tools/call" { // whose refusals agents read
+		return nil, m.refuse(codeInternal, "%s", e.closedText(how))
 	}
 	h, ok := e.methods[m.modern][m.method]
 	if !ok {

@@ -80,6 +80,7 @@ func (x *exchanger) key(subject, audience string, scopes []string) string {
 // The error is an *exchangeRefusal if the authorization server said no.
 func (x *exchanger) token(ctx context.Context, c caller, audience string, scopes []string) (token string, kept bool, err error) {
 	key, holder := x.key(c.token, audience, scopes), resource.HolderOf(c.Introspection)
+	holder.Tool = holder.API
 	if token, ok := x.get(key, holder); ok {
 		return token, true, nil
 	}

@@ -22,6 +22,9 @@ type External struct {
 	// credentials, so that APIs do not learn whose call it is. Otherwise the
 	// server exchanges the caller's token (RFC 8693).
 	OwnCredentials bool
+	// Closed returns what an administrator has closed of each API here, by
+	// resource, since that server knows nothing of it. It is called for each request; nil: nothing is.
+	Closed func(context.Context) (map[string]*oauth.Closed, error)
 }
 
 // tokens finds out what tokens of callers are worth.

@@ -22,6 +22,22 @@ type feed struct {
 
 	mu     sync.Mutex
 	events []oauth.FeedEvent
+	closed map[string]*oauth.Closed
+	down   bool // answers no poll
+}
+
+// set changes the feed under its lock.
+func (f *feed) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+// closedOf is what is closed at a resource, and of all.
+func (f *feed) closedOf(resource string) (*oauth.Closed, map[string]*oauth.Closed) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.closed[resource], f.closed
 }
 
 func (f *feed) announce(subject, id string) {
@@ -41,6 +57,13 @@ func (f *feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.as.ServeHTTP(w, r)
 		return
 	}
+	f.mu.Lock()
+	down := f.down
+	f.mu.Unlock()
+	if down {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
 	after, _ := strconv.Atoi(r.FormValue("after"))
 	a := oauth.FeedAnswer{FeedPosition: f.position(), Reset: r.FormValue("epoch") == ""}
 	for range 8 {
@@ -54,14 +77,20 @@ func (f *feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.Events = f.events[after:a.Number]
 		f.mu.Unlock()
 	}
+	_, a.Closed = f.closedOf("")
 	writeJSON(w, 200, a)
 }
 
 // following runs a test in a bubble with a gateway that follows a feed.
 func following(t *testing.T, test func(t *testing.T, w *world, f *feed)) {
 	t.Helper()
+	followingAs(t, &feed{}, nil, test)
+}
+
+// followingAs does so with a feed as it is already, and a changed gateway.
+func followingAs(t *testing.T, f *feed, change func(*gateway.Server), test func(t *testing.T, w *world, f *feed)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		f := &feed{}
 		var follower *resource.Feed
 		w := newWorld(t, func(s *gateway.Server) {
 			network := s.Client.Transport.(hosts)
@@ -72,11 +101,16 @@ func following(t *testing.T, test func(t *testing.T, w *world, f *feed)) {
 				Endpoint: loginURL + "/revocations",
 			}
 			s.Feed = follower
+			if change != nil {
+				change(s)
+			}
 		})
 		w.as.introspect = func(rw http.ResponseWriter, r *http.Request) {
 			answer := map[string]any{"active": false}
 			if known, ok := w.as.tokens[r.PostForm.Get("token")]; ok {
 				known["feed"], known["family"] = f.position(), "family"
+				aud, _ := known["aud"].(string)
+				known["closed"], _ = f.closedOf(aud)
 				answer = known
 			}
 			writeJSON(rw, 200, answer)

@@ -37,14 +37,14 @@ func (e *endpoint) ping(context.Context, caller, *message) ([]byte, error) {
 }
 
 // list serves tools/list. The list has one page, so no cursor is known.
-func (e *endpoint) list(_ context.Context, _ caller, m *message) ([]byte, error) {
+func (e *endpoint) list(_ context.Context, c caller, m *message) ([]byte, error) {
 	if cursor := m.params["cursor"]; cursor != nil {
 		return nil, m.refuse(codeInvalidParams, "the cursor is unknown: the list has one page")
 	}
 	if m.modern {
-		return e.modern.list, nil
+		return e.modern.listOf(e.api, c.Closed, cacheable())
 	}
-	return e.legacy.list, nil
+	return e.legacy.listOf(e.api, c.Closed, nil)
 }
 
 // capabilities are what this server can do: tools, whose list does not change

@@ -58,6 +58,7 @@ type shared struct {
 	pages        *page.Set
 	introspector tokens
 	exchanger    *exchanger
+	feed         *resource.Feed // nil: there is none
 	upstream     *http.Client
 	calls        *httpserver.Limiter
 	missing      *httpserver.Limiter // what the authorization server is told of
@@ -116,6 +117,7 @@ func (s *Server) shared() (*shared, error) {
 		pages:        set,
 		introspector: introspector,
 		exchanger:    &exchanger{server: as, endpoint: s.TokenEndpoint, feed: s.Feed, external: s.External},
+		feed:         s.Feed,
 		upstream:     withoutRedirects(s.Client),
 		calls:        &httpserver.Limiter{Every: time.Second / time.Duration(rate), Burst: callBurst * rate, MaxKeys: maxCallers},
 		missing:      &httpserver.Limiter{Every: time.Minute, Burst: 1, MaxKeys: maxCallers},

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"sync"
 
 	"gatehouse/internal/catalog"
+	"gatehouse/internal/oauth"
 )
 
 // listTTL, in milliseconds, is how long a client may keep a list or the answer
@@ -19,6 +22,28 @@ const listTTL = 5 * 60 * 1000
 type prepared struct {
 	list []byte // result of tools/list
 	meta []byte // _meta of every result, nil before 2026-07-28
+
+	mu      sync.Mutex
+	closed  map[string]oauth.Closure // tools that were closed last,
+	without []byte                   // and the list of the others
+}
+
+// listOf returns the result of tools/list but for what is closed. The same few
+// tools are closed for long, so their list too is made once.
+func (p *prepared) listOf(api *catalog.API, closed *oauth.Closed, c *caching) ([]byte, error) {
+	if closed == nil || len(closed.Tools) == 0 {
+		return p.list, nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.without != nil && maps.Equal(p.closed, closed.Tools) {
+		return p.without, nil
+	}
+	list, err := listTools(api, closed, c, p.meta)
+	if err == nil {
+		p.closed, p.without = closed.Tools, list
+	}
+	return list, err
 }
 
 // implementation names this server to clients.
@@ -65,11 +90,14 @@ func serialise(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// listTools makes the result of tools/list: every tool of the API, in the
+// listTools makes the result of tools/list: every open tool of the API, in the
 // catalog's order, by name (R-RS-34). c and meta are nil before 2026-07-28.
-func listTools(api *catalog.API, c *caching, meta json.RawMessage) ([]byte, error) {
+func listTools(api *catalog.API, closed *oauth.Closed, c *caching, meta json.RawMessage) ([]byte, error) {
 	views := make([]toolView, 0, len(api.Tools))
 	for _, t := range api.Tools {
+		if closed.Tool(t.Name) != "" {
+			continue
+		}
 		views = append(views, toolView{
 			Name: t.Name, Title: t.Title, Description: t.Description,
 			InputSchema: t.InputSchema, OutputSchema: t.OutputSchema,
@@ -93,10 +121,10 @@ func (e *endpoint) prepare(version string) (err error) {
 	if e.modern.meta, err = serialise(map[string]implementation{metaServer: e.server}); err != nil {
 		return err
 	}
-	if e.legacy.list, err = listTools(e.api, nil, nil); err != nil {
+	if e.legacy.list, err = listTools(e.api, nil, nil, nil); err != nil {
 		return err
 	}
-	if e.modern.list, err = listTools(e.api, cacheable(), e.modern.meta); err != nil {
+	if e.modern.list, err = listTools(e.api, nil, cacheable(), e.modern.meta); err != nil {
 		return err
 	}
 	e.discovery, err = e.discoveryResult(e.modern.meta)

@@ -23,4 +23,7 @@ type Feed interface {
 	// and the feed's own position, both of one moment. ErrGap still comes with
 	// the position.
 	Events(ctx context.Context, after oauth.FeedPosition, limit int) ([]oauth.FeedEvent, oauth.FeedPosition, error)
+	// Closed returns what Stops have closed of each API, by resource; what is open
+	// is not in it. It is at least as new as any event that was read before.
+	Closed(ctx context.Context) (map[string]*oauth.Closed, error)
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"gatehouse/internal/oauth"
 )
 
 var (
@@ -54,11 +52,4 @@ type Stops interface {
 	Reopen(ctx context.Context, subject, id string, now time.Time) (reopened bool, err error)
 	// Stops returns what is stopped, newest first.
 	Stops(ctx context.Context) ([]Stop, error)
-}
-
-// Closures is what gateways have to know of Stops.
-type Closures interface {
-	// Closed returns what is closed of each API, by resource; those that are
-	// open are not in it.
-	Closed(ctx context.Context) (map[string]*oauth.Closed, error)
 }

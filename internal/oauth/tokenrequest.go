@@ -61,6 +61,8 @@ type Introspection struct {
 	Family    string `json:"family,omitempty"`   // of refresh tokens that it came with
 	// Feed is what the answer knows of revocations.
 	Feed *FeedPosition `json:"feed,omitempty"`
+	// Closed is what is closed of the API that the token is for.
+	Closed *Closed `json:"closed,omitempty"`
 }
 
 // Single-valued requests are small; what is larger is an attack or a mistake.

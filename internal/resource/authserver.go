@@ -18,7 +18,7 @@ import (
 )
 
 // maxAnswer bounds an answer of the authorization server, in bytes.
-const maxAnswer = 64 << 10
+const maxAnswer = 512 << 10 // all that can be closed fits (grant.MaxClosedTools)
 
 // AuthorizationServer is how a protected resource asks its authorization
 // server something: as a client that authenticates with a key of its own

@@ -38,22 +38,27 @@ type Feed struct {
 
 	mu       sync.RWMutex
 	position oauth.FeedPosition
-	sent     time.Time         // of the last answered poll that left nothing out
-	floor    int64             // what was read before this number cannot be judged,
-	emptied  time.Time         // nor what was asked before this time, whatever its number: numbers may have been given anew
-	latest   map[thing]int64   // the last event of each thing, above floor
-	order    []oauth.FeedEvent // the same events, oldest first
+	sent     time.Time                // of the last answered poll that left nothing out
+	floor    int64                    // what was read before this number cannot be judged,
+	emptied  time.Time                // nor what was asked before this time, whatever its number: numbers may have been given anew
+	latest   map[thing]int64          // the last event of each thing, above floor
+	order    []oauth.FeedEvent        // the same events, oldest first
+	closed   map[string]*oauth.Closed // all that is closed, by resource, as of the last answer; never changed in place
 }
 
 // thing is what an event is about.
 type thing struct{ subject, id string }
 
 // Holder is what a token hangs off; empty members do not apply.
-type Holder struct{ Token, Family, Grant, Client, Account string }
+type Holder struct {
+	Token, Family, Grant, Client, Account string
+	API                                   string // resource of the API's endpoint
+	Tool                                  string // the same, of a token that was made for a tool there
+}
 
 // HolderOf returns what an answer about a token tells of it.
 func HolderOf(t oauth.Introspection) Holder {
-	return Holder{Family: t.Family, Grant: t.GrantID, Client: t.ClientID, Account: t.Sub}
+	return Holder{Family: t.Family, Grant: t.GrantID, Client: t.ClientID, Account: t.Sub, API: t.Aud}
 }
 
 // Standing is what a Feed knows of something that was read at a position.
@@ -80,11 +85,25 @@ func (f *Feed) Standing(r Reading, h Holder) Standing {
 }
 
 // Trusts reports whether what was read of h can be relied on at now as if it
-// had been read within the last second.
-func (f *Feed) Trusts(now time.Time, r Reading, h Holder) bool {
+// had been read within the last second, and returns what is closed of its API.
+func (f *Feed) Trusts(now time.Time, r Reading, h Holder) (closed *oauth.Closed, trusted bool) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.fresh(now) && f.standing(r, h) == Current
+	if !f.fresh(now) || f.standing(r, h) != Current {
+		return nil, false
+	}
+	return f.closed[h.API], true
+}
+
+// Closed returns what is closed of the API of a resource, and whether that is
+// known as of a second before now. If it is not, who must know asks the server.
+func (f *Feed) Closed(now time.Time, resource string) (closed *oauth.Closed, known bool) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if !f.fresh(now) {
+		return nil, false
+	}
+	return f.closed[resource], true
 }
 
 // Fresh reports whether the feed knows all that was ended up to a second before
@@ -114,7 +133,8 @@ func (f *Feed) standing(r Reading, h Holder) Standing {
 	}
 	for _, t := range [...]thing{
 		{oauth.SubjectToken, h.Token}, {oauth.SubjectFamily, h.Family}, {oauth.SubjectGrant, h.Grant},
-		{oauth.SubjectClient, h.Client}, {oauth.SubjectAccount, h.Account},
+		{oauth.SubjectClient, h.Client}, {oauth.SubjectAccount, h.Account}, {oauth.SubjectAPI, h.API},
+		{oauth.SubjectTool, h.Tool},
 	} {
 		if f.latest[t] > p.Number {
 			return Overtaken
@@ -225,6 +245,7 @@ func (f *Feed) apply(sent time.Time, from oauth.FeedPosition, a oauth.FeedAnswer
 		}
 		f.position = a.FeedPosition
 	}
+	f.closed = a.Closed
 	if !a.More {
 		f.sent = sent
 	}
@@ -246,7 +267,9 @@ func follows(from oauth.FeedPosition, a oauth.FeedAnswer) bool {
 
 func (f *Feed) remember(e oauth.FeedEvent) {
 	switch e.Subject {
-	case oauth.SubjectToken, oauth.SubjectFamily, oauth.SubjectGrant, oauth.SubjectClient, oauth.SubjectAccount:
+	case oauth.SubjectToken, oauth.SubjectFamily, oauth.SubjectGrant, oauth.SubjectClient, oauth.SubjectAccount, oauth.SubjectAPI:
+	case oauth.SubjectTool: // a token made for it may do for other tools of its API too
+		e.ID, _ = oauth.CutTool(e.ID)
 	default: // a newer server ends what is not known here
 		f.floor, f.latest, f.order = e.Number, nil, nil
 		return

@@ -40,6 +40,7 @@ type fedAS struct {
 	onAsk    func(token string) // while a question is answered, after the token was read
 	bend     func(a *oauth.FeedAnswer)
 	refuse   bool // refuses poll tokens
+	closed   map[string]*oauth.Closed
 }
 
 type poll struct {
@@ -108,7 +109,7 @@ func (s *fedAS) introspect(w http.ResponseWriter, r *http.Request) {
 	if !s.dead[token] {
 		a = oauth.Introspection{
 			Active: true, Aud: users, Sub: "account " + token, ClientID: "client " + token, GrantID: "grant " + token, Family: "family " + token,
-			Scope: "users:read", Exp: time.Now().Add(time.Hour).Unix(), Feed: &oauth.FeedPosition{Epoch: s.epoch, Number: s.number},
+			Scope: "users:read", Exp: time.Now().Add(time.Hour).Unix(), Feed: &oauth.FeedPosition{Epoch: s.epoch, Number: s.number}, Closed: s.closed[users],
 		}
 	}
 	then, late := s.onAsk, s.late
@@ -154,7 +155,7 @@ func (s *fedAS) poll(w http.ResponseWriter, r *http.Request) {
 func (s *fedAS) news(epoch string, after int64) oauth.FeedAnswer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := oauth.FeedAnswer{FeedPosition: oauth.FeedPosition{Epoch: s.epoch, Number: s.number}}
+	a := oauth.FeedAnswer{FeedPosition: oauth.FeedPosition{Epoch: s.epoch, Number: s.number}, Closed: s.closed}
 	if epoch != s.epoch || after > s.number || after < s.first-1 {
 		a.Reset = true
 		return a

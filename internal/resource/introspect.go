@@ -67,7 +67,8 @@ type flight struct {
 }
 
 // Introspect returns what the authorization server says of token, which must
-// be live and issued for audience, a canonical resource indicator (R-RS-7).
+// be live and issued for audience, a canonical resource indicator (R-RS-7). What
+// that knows of closed APIs and tools is no more than Freshness old either.
 //
 // Errors are ErrInvalid, and ErrUnavailable when no answer could be had: then
 // the request must be refused (security.md 11).
@@ -126,8 +127,11 @@ func (i *Introspector) begin(k key) (a answer, f *flight, mine bool, err error) 
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	now := time.Now()
-	if a, ok := i.good.get(k); ok && i.usable(a, now) {
-		return a, nil, false, nil
+	if a, ok := i.good.get(k); ok {
+		if closed, usable := i.usable(a, now); usable {
+			a.token.Closed = closed
+			return a, nil, false, nil
+		}
 	}
 	if a, ok := i.bad.get(k); ok && now.Sub(a.asked) < Freshness {
 		return a, nil, false, nil
@@ -147,12 +151,16 @@ func (i *Introspector) begin(k key) (a answer, f *flight, mine bool, err error) 
 	return answer{}, f, true, nil
 }
 
-// usable reports whether a kept good answer serves a request that comes now.
-func (i *Introspector) usable(a answer, now time.Time) bool {
+// usable reports whether a kept good answer serves a request that comes now,
+// and returns what is closed of its API: the answer itself may be too old to tell.
+func (i *Introspector) usable(a answer, now time.Time) (closed *oauth.Closed, ok bool) {
 	if i.Feed == nil {
-		return now.Sub(a.asked) < Freshness
+		return a.token.Closed, now.Sub(a.asked) < Freshness
 	}
-	return now.Sub(a.asked) < maxAge && i.Feed.Trusts(now, a.reading(), a.holder)
+	if now.Sub(a.asked) >= maxAge {
+		return nil, false
+	}
+	return i.Feed.Trusts(now, a.reading(), a.holder)
 }
 
 // serves reports whether a flight's answer is good for a request that came
@@ -178,7 +186,7 @@ func (i *Introspector) land(k key, f *flight) {
 		f.holder = HolderOf(f.token)
 		f.holder.Token = base64.RawURLEncoding.EncodeToString(k[:])
 		// In this order: an event that comes between the two is seen by the second.
-		f.trusted = i.Feed.Trusts(time.Now(), f.reading(), f.holder)
+		_, f.trusted = i.Feed.Trusts(time.Now(), f.reading(), f.holder)
 		f.standing = i.Feed.Standing(f.reading(), f.holder)
 	}
 	if i.flights[k] != f {

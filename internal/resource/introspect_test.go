@@ -308,7 +308,7 @@ func TestIntrospectionFailsClosed(t *testing.T) {
 			answer(w, map[string]any{"active": true})
 		},
 		"page":          func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
-		"too large":     func(w http.ResponseWriter, _ *http.Request) { answer(w, strings.Repeat("x", 70<<10)) },
+		"too large":     func(w http.ResponseWriter, _ *http.Request) { answer(w, strings.Repeat("x", 600<<10)) },
 		"wrongly typed": func(w http.ResponseWriter, _ *http.Request) { answer(w, map[string]any{"active": "true"}) },
 		"slow for ever": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		"empty":         func(http.ResponseWriter, *http.Request) {},

@@ -30,7 +30,6 @@ var (
 	_ grant.StepUp   = (*DB)(nil)
 	_ grant.Feed     = (*DB)(nil)
 	_ grant.Stops    = (*DB)(nil)
-	_ grant.Closures = (*DB)(nil)
 	_ audit.Store    = (*DB)(nil)
 	_ audit.Outbox   = (*DB)(nil)
 	_ audit.Inbox    = (*DB)(nil)

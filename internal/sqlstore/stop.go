@@ -144,7 +144,7 @@ func (d *DB) Stops(ctx context.Context) ([]grant.Stop, error) {
 	return list, err
 }
 
-// Closed implements grant.Closures.
+// Closed implements grant.Feed.
 func (d *DB) Closed(ctx context.Context) (map[string]*oauth.Closed, error) {
 	var closed map[string]*oauth.Closed
 	err := d.each(ctx, "read what is closed", func(rows *sql.Rows) error {

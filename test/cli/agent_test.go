@@ -3,6 +3,7 @@ package cli_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -10,13 +11,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// token ADDRESS HOST ID SECRET NAME sets NAME to the access token that a client
-// gets for itself, or prints why it gets none.
+// token ADDRESS HOST ID SECRET NAME [RESOURCE] sets NAME to the access token that
+// a client gets for itself, or prints why it gets none.
 func agentToken(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 5 {
-		ts.Fatalf("usage: token ADDRESS HOST ID SECRET NAME")
+	if neg || len(args) < 5 || len(args) > 6 {
+		ts.Fatalf("usage: token ADDRESS HOST ID SECRET NAME [RESOURCE]")
 	}
-	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {args[2]}, "client_secret": {args[3]}}
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {args[2]}, "client_secret": {args[3]}, "resource": args[5:]}
 	req, err := http.NewRequest(http.MethodPost, args[0]+"/token", strings.NewReader(form.Encode()))
 	ts.Check(err)
 	req.Host = args[1]
@@ -33,8 +34,8 @@ func agentToken(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[4], answer.AccessToken)
 }
 
-// list ADDRESS HOST TOKEN prints the status with which a gateway's endpoint
-// answers who asks for its tools.
+// list ADDRESS HOST TOKEN prints what a gateway's endpoint answers who asks for
+// its tools.
 func listTools(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: list ADDRESS HOST TOKEN")
@@ -49,4 +50,6 @@ func listTools(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	defer resp.Body.Close()
 	fmt.Fprintln(ts.Stdout(), resp.Status)
+	_, err = io.Copy(ts.Stdout(), resp.Body)
+	ts.Check(err)
 }

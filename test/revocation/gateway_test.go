@@ -127,9 +127,12 @@ func (w *world) gateway(id string) gatewayProcess {
 	return gatewayProcess{caller(w.t, start(w.t, cmd, `^gateway on (.*)$`)), way}
 }
 
-// call calls the tool and returns why it did not succeed.
-func (g gatewayProcess) call(token string) error {
-	req, err := http.NewRequest(http.MethodPost, gateURL, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list-books","arguments":{}}}`))
+// call lists the books and returns why it did not succeed.
+func (g gatewayProcess) call(token string) error { return g.callTool(gateURL, "list-books", token) }
+
+// callTool calls a tool at an endpoint and returns why it did not succeed.
+func (g gatewayProcess) callTool(endpoint, tool, token string) error {
+	req, err := http.NewRequest(http.MethodPost, endpoint, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"`+tool+`","arguments":{}}}`))
 	if err != nil {
 		return err
 	}

@@ -23,8 +23,7 @@ type call struct {
 	err          error
 }
 
-// use calls with one token at one gateway, 100 times a second or as often as
-// the machine manages, until it is stopped.
+// use calls with one token at one gateway, again and again, until it is stopped.
 type use struct {
 	gateway int
 	stop    chan struct{}
@@ -35,7 +34,12 @@ type use struct {
 	grown *sync.Cond
 }
 
+// begin calls 100 times a second, or as often as the machine manages.
 func begin(gateway int, g gatewayProcess, token string) *use {
+	return beginEach(interval, gateway, func() error { return g.call(token) })
+}
+
+func beginEach(interval time.Duration, gateway int, do func() error) *use {
 	u := &use{gateway: gateway, stop: make(chan struct{}), done: make(chan struct{})}
 	u.grown = sync.NewCond(&u.mu)
 	go func() {
@@ -49,7 +53,7 @@ func begin(gateway int, g gatewayProcess, token string) *use {
 			case <-tick.C:
 			}
 			c := call{began: time.Now()}
-			c.err = g.call(token)
+			c.err = do()
 			c.ended = time.Now()
 			u.mu.Lock()
 			u.calls = append(u.calls, c)

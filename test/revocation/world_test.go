@@ -114,6 +114,7 @@ data: data
 listen: 127.0.0.1:0
 apis:
   - {name: books, mcp_path: /, openapi: file:openapi.yaml, url: "` + api.URL + `"}
+  - {name: mail, openapi: file:mail.yaml, url: "` + api.URL + `", audience: mail}
 `
 	must(t, os.WriteFile(filepath.Join(w.dir, "gatehouse.yaml"), []byte(config), 0o600))
 	must(t, os.WriteFile(filepath.Join(w.dir, "openapi.yaml"), []byte(`openapi: 3.1.0
@@ -121,6 +122,14 @@ info: {title: Bookshop, version: "1"}
 paths:
   /books:
     get: {operationId: list-books, responses: {"200": {description: The books}}}
+  /authors:
+    get: {operationId: list-authors, responses: {"200": {description: The authors}}}
+`), 0o600))
+	must(t, os.WriteFile(filepath.Join(w.dir, "mail.yaml"), []byte(`openapi: 3.1.0
+info: {title: Mail, version: "1"}
+paths:
+  /mail:
+    get: {operationId: list-mail, responses: {"200": {description: The mail}}}
 `), 0o600))
 	w.run("migrate")
 	w.address = serve(w)
@@ -210,15 +219,21 @@ func (w *world) person(name string) {
 	must(w.t, w.db.AddAccount(w.t.Context(), account.Account{ID: name, Name: name, CreatedAt: time.Now().Unix()}))
 }
 
-// allow makes a token under the grant of a person, a client and the API, as
+// allow makes a token under the grant of a person, a client and the bookshop, as
 // consent does.
 func (w *world) allow(grantID, person, clientID string) (token string) {
 	w.t.Helper()
+	return w.allowAt(gateURL, "books:read", grantID, person, clientID)
+}
+
+// allowAt does so for any API and scope.
+func (w *world) allowAt(resource, scope, grantID, person, clientID string) (token string) {
+	w.t.Helper()
 	now := time.Now()
-	scopes := []string{"books:read"}
+	scopes := []string{scope}
 	token = secret.New("gha_")
 	must(w.t, w.db.Issue(w.t.Context(), grant.Grant{
-		ID: grantID, AccountID: person, ClientID: clientID, Resource: gateURL, Scopes: scopes,
+		ID: grantID, AccountID: person, ClientID: clientID, Resource: resource, Scopes: scopes,
 		CreatedAt: now.Unix(), ExpiresAt: now.Add(time.Hour).Unix(),
 	}, grant.Token{
 		Hash: secret.Sum(token), Scopes: scopes, IssuedAt: now.Unix(), ExpiresAt: now.Add(time.Hour).Unix(),
