@@ -240,6 +240,10 @@ func DemoView(c *Config) HomeView {
 					"node node_modules/@modelcontextprotocol/sdk/dist/esm/examples/client/simpleOAuthClient.js " + c.URLs.Gateway,
 			},
 			{
+				Title: "Run the place",
+				Text:  "Open " + c.URLs.Admin + "/admin and sign in as " + DemoAdministrator + ", with the password that the terminal showed at the first start: see what agents do now, look at the tools, and press Stop.",
+			},
+			{
 				Title:   "Allow less, and see what an agent is told",
 				Text:    "Run it again, switch off reading orders on the consent page, then type the line below. The agent gets the challenge that names the scope it lacks. Sign in as bruno instead, and the same call reads customers in Europe.",
 				Command: `call fetch-orders {"id": 1}`,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 
 	"gatehouse/internal/admin"
 	"gatehouse/internal/audit"
+	"gatehouse/internal/authserver"
 	"gatehouse/internal/catalog"
 )
 
@@ -27,6 +29,7 @@ type live struct {
 	roles   []*role
 	apis    []*catalog.API    // that the roles serve
 	digests map[string]string // of their documents
+	bodies  map[string][]byte // of their documents, for gateways in other processes
 	failed  map[string]string // of documents that could not be served
 }
 
@@ -65,13 +68,13 @@ func (a *App) startDocuments(ctx context.Context) ([]*catalog.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.live.apis, a.live.digests, a.live.failed = apis, map[string]string{}, map[string]string{}
+	a.live.apis, a.live.digests, a.live.bodies, a.live.failed = apis, map[string]string{}, map[string][]byte{}, map[string]string{}
 	for _, api := range a.config.APIs {
 		document, err := a.config.document(api)
 		if err != nil {
 			return nil, err
 		}
-		a.live.digests[api.Name] = digest(document)
+		a.live.digests[api.Name], a.live.bodies[api.Name] = digest(document), document
 		if !a.config.plays(roleAuthServer) {
 			continue
 		}
@@ -103,6 +106,46 @@ func (a *App) putDocument(ctx context.Context, api string, document []byte, entr
 	})
 }
 
+// liveDocuments are what the authorization server gives gateways in other
+// processes. What is a part of the program they have themselves.
+func (a *App) liveDocuments(apis []*catalog.API) map[string]authserver.Document {
+	documents := map[string]authserver.Document{}
+	for _, api := range apis {
+		if !api.Administration {
+			documents[api.Resource] = authserver.Document{Digest: a.live.digests[api.Name], Body: a.live.bodies[api.Name]}
+		}
+	}
+	return documents
+}
+
+// liveNow returns the digests of what is live, by API: in the store, or for a
+// gateway alone at the authorization server.
+func (a *App) liveNow(ctx context.Context) (map[string]string, error) {
+	if !a.config.alone() {
+		return a.store.Digests(ctx)
+	}
+	digests, told := map[string]string{}, a.feed.Documents()
+	for _, api := range a.live.apis {
+		digests[api.Name] = told[api.Resource]
+	}
+	return digests, nil
+}
+
+// liveDocument returns what is live of an API.
+func (a *App) liveDocument(ctx context.Context, api *catalog.API) (sum string, document []byte, err error) {
+	if !a.config.alone() {
+		return a.store.Document(ctx, api.Name)
+	}
+	status, document, err := a.feed.Server.PostFor(ctx, a.config.URLs.AuthServer+"/document", url.Values{"resource": {api.Resource}}, documentTimeout, maxDocument)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("the authorization server answers %d", status)
+	}
+	return digest(document), document, err
+}
+
+// documentTimeout bounds the fetch of a document.
+const documentTimeout = 20 * time.Second
+
 // followDocuments serves what another process, or the console here, took live.
 func (a *App) followDocuments(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
@@ -125,36 +168,43 @@ func (a *App) followDocuments(ctx context.Context) {
 func (a *App) serveLive(ctx context.Context) error {
 	a.live.mu.Lock()
 	defer a.live.mu.Unlock()
-	digests, err := a.store.Digests(ctx)
+	digests, err := a.liveNow(ctx)
 	if err != nil {
 		return err
 	}
-	apis, served := slices.Clone(a.live.apis), maps.Clone(a.live.digests)
+	apis, served, bodies := slices.Clone(a.live.apis), maps.Clone(a.live.digests), maps.Clone(a.live.bodies)
 	changed := false
 	for i, configured := range a.config.APIs {
 		now := digests[configured.Name]
 		if now == "" || now == served[configured.Name] || now == a.live.failed[configured.Name] {
 			continue
 		}
-		a.live.failed[configured.Name] = now
-		sum, document, err := a.store.Document(ctx, configured.Name)
+		sum, document, err := a.liveDocument(ctx, apis[i])
 		if err != nil {
-			return err
+			return fmt.Errorf("read the document of %s: %w", configured.Name, err)
 		}
+		a.live.failed[configured.Name] = sum
 		api, err := a.config.compile(configured, document)
 		if err != nil {
 			return fmt.Errorf("document %s of %s: %w", sum, configured.Name, err)
 		}
-		apis[i], served[configured.Name], changed = api, sum, true
+		apis[i], served[configured.Name], bodies[configured.Name], changed = api, sum, document, true
 	}
 	if !changed {
 		return nil
 	}
-	return a.rebuild(ctx, apis, served)
+	before, were := a.live.digests, a.live.bodies
+	a.live.digests, a.live.bodies = served, bodies
+	if err := a.rebuild(ctx, apis); err != nil {
+		a.live.digests, a.live.bodies = before, were
+		return err
+	}
+	clear(a.live.failed)
+	return nil
 }
 
 // rebuild is called with live.mu held.
-func (a *App) rebuild(ctx context.Context, apis []*catalog.API, served map[string]string) error {
+func (a *App) rebuild(ctx context.Context, apis []*catalog.API) error {
 	fresh := make([]http.Handler, len(a.live.roles))
 	for i, r := range a.live.roles {
 		h, err := r.build(ctx, apis)
@@ -166,8 +216,7 @@ func (a *App) rebuild(ctx context.Context, apis []*catalog.API, served map[strin
 	for i, r := range a.live.roles {
 		r.current.Store(&fresh[i])
 	}
-	a.live.apis, a.live.digests = apis, served
-	clear(a.live.failed)
+	a.live.apis = apis
 	return nil
 }
 

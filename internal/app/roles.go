@@ -174,7 +174,7 @@ func (a *App) authServer(ctx context.Context, apis []*catalog.API) (http.Handler
 			Method: account.Method(a.config.SignIn), Accounts: a.store, Passwords: &secret.Passwords{},
 		},
 		Keys: &authserver.Keyring{Load: a.loadSigningKeys}, AllowedOrigins: a.config.AllowedOrigins,
-		Egress: fetcher, PollKey: []byte(pollKey), PlainHTTP: a.config.DevelopmentHTTP,
+		Documents: a.liveDocuments(apis), Egress: fetcher, PollKey: []byte(pollKey), PlainHTTP: a.config.DevelopmentHTTP,
 	}
 	if d := a.config.demo; d != nil {
 		s.Demo, s.People = true, d.people()

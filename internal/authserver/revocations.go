@@ -63,6 +63,7 @@ func (s *Server) revocations(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		answer.Closed, err = s.Revocations.Closed(r.Context()) // after the events, so that it is no older
 	}
+	answer.Documents = s.digests
 	if r.Context().Err() != nil {
 		return nil // nobody listens any more, as whenever a gateway is stopped
 	}

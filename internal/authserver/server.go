@@ -36,8 +36,9 @@ type Server struct {
 	Audit         audit.Store
 	Inbox         audit.Inbox // of gateways that are processes of their own
 	Authenticator *account.Authenticator
-	Keys          *Keyring // that sign JWTs for APIs
-	PollKey       []byte   // of poll tokens, at least 32 bytes, the same for all replicas
+	Keys          *Keyring            // that sign JWTs for APIs
+	Documents     map[string]Document // of APIs, by resource: for gateways that are processes of their own
+	PollKey       []byte              // of poll tokens, at least 32 bytes, the same for all replicas
 
 	Egress         *egress.Client // fetches the documents of clients whose client_id is an address; nil: there are none
 	AllowedOrigins []string       // browser origins that may call JSON endpoints (CORS)
@@ -50,7 +51,8 @@ type Server struct {
 	limits    limits
 	polls     chan struct{} // one for each poll of the revocation feed that waits
 	documents *client.Documents
-	signInAPI *catalog.API // what relying parties of OpenID Connect ask for
+	digests   map[string]string // of Documents
+	signInAPI *catalog.API      // what relying parties of OpenID Connect ask for
 	keySets   keySets
 }
 
@@ -73,6 +75,10 @@ func (s *Server) Handler() (http.Handler, error) {
 	s.cookies = newCookieJar(base)
 	s.signInAPI = newSignInAPI(s.Issuer, base.Host)
 	s.limits = newLimits()
+	s.digests = map[string]string{}
+	for resource, d := range s.Documents {
+		s.digests[resource] = d.Digest
+	}
 	s.polls = make(chan struct{}, maxPolls)
 	if s.Egress != nil {
 		s.documents = &client.Documents{Egress: s.Egress, Rules: s.clientRules()}
@@ -90,6 +96,7 @@ func (s *Server) Handler() (http.Handler, error) {
 	mux.Handle("/revoke", s.api(s.revoke))
 	mux.Handle("/revocations", s.api(s.revocations))
 	mux.Handle("/audit", s.api(s.receive))
+	mux.Handle("/document", s.api(s.document))
 
 	mux.Handle("GET /authorize", s.browser(s.authorize))
 	mux.Handle("GET /login", s.browser(s.showLogin))

@@ -82,6 +82,8 @@ type FeedAnswer struct {
 	// Closed is all that is closed, by resource: at least as new as the events, and
 	// always whole, so that no reader can have missed a part of it.
 	Closed map[string]*Closed `json:"closed,omitempty"`
+	// Documents are the digests of the OpenAPI documents that are live, by resource.
+	Documents map[string]string `json:"documents,omitempty"`
 	// More: there are later events already.
 	More bool `json:"more,omitempty"`
 	// PollToken authenticates the next polls for ExpiresIn seconds; empty if the

@@ -60,6 +60,11 @@ func (a *AuthorizationServer) Endpoint(ctx context.Context, ours string, of func
 // It gives up after timeout, however long ctx lasts. An error means that no
 // usable answer came: the connection failed, or the answer is too large.
 func (a *AuthorizationServer) Post(ctx context.Context, endpoint string, form url.Values, timeout time.Duration) (status int, body []byte, err error) {
+	return a.PostFor(ctx, endpoint, form, timeout, maxAnswer)
+}
+
+// PostFor is Post for an answer of at most so many bytes.
+func (a *AuthorizationServer) PostFor(ctx context.Context, endpoint string, form url.Values, timeout time.Duration, most int64) (status int, body []byte, err error) {
 	form.Set("client_id", a.ClientID)
 	if a.Signer == nil {
 		return a.sendSecret(ctx, endpoint, form, timeout)
@@ -70,7 +75,7 @@ func (a *AuthorizationServer) Post(ctx context.Context, endpoint string, form ur
 	}
 	form.Set("client_assertion_type", oauth.AssertionJWTBearer)
 	form.Set("client_assertion", assertion)
-	return a.send(ctx, endpoint, form, "", timeout)
+	return a.send(ctx, endpoint, form, "", timeout, most)
 }
 
 // sendSecret authenticates by RFC 6749 §2.3.1: in the header, unless the server
@@ -82,15 +87,15 @@ func (a *AuthorizationServer) sendSecret(ctx context.Context, endpoint string, f
 	}
 	if methods := m.TokenEndpointAuthMethodsSupported; len(methods) > 0 && !slices.Contains(methods, oauth.AuthBasic) {
 		form.Set("client_secret", a.Secret)
-		return a.send(ctx, endpoint, form, "", timeout)
+		return a.send(ctx, endpoint, form, "", timeout, maxAnswer)
 	}
 	form.Del("client_id") // one way to say who asks
 	basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(a.ClientID) + ":" + url.QueryEscape(a.Secret)))
-	return a.send(ctx, endpoint, form, "Basic "+basic, timeout)
+	return a.send(ctx, endpoint, form, "Basic "+basic, timeout, maxAnswer)
 }
 
 // send is Post for a form that says who sends it, or with an Authorization header.
-func (a *AuthorizationServer) send(ctx context.Context, endpoint string, form url.Values, authorization string, timeout time.Duration) (status int, body []byte, err error) {
+func (a *AuthorizationServer) send(ctx context.Context, endpoint string, form url.Values, authorization string, timeout time.Duration, most int64) (status int, body []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
@@ -110,11 +115,11 @@ func (a *AuthorizationServer) send(ctx context.Context, endpoint string, form ur
 		return 0, nil, fmt.Errorf("ask %s: %w", endpoint, err)
 	}
 	defer resp.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	body, err = io.ReadAll(io.LimitReader(resp.Body, most+1))
 	if err != nil {
 		return 0, nil, fmt.Errorf("read the answer of %s: %w", endpoint, err)
 	}
-	if len(body) > maxAnswer {
+	if int64(len(body)) > most {
 		return 0, nil, fmt.Errorf("read the answer of %s: %w", endpoint, errTooLarge)
 	}
 	return resp.StatusCode, body, nil

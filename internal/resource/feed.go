@@ -43,6 +43,7 @@ type Feed struct {
 	emptied  time.Time                // nor what was asked before this time, whatever its number: numbers may have been given anew
 	latest   map[thing]int64          // the last event of each thing, above floor
 	order    []oauth.FeedEvent        // the same events, oldest first
+	live     map[string]string        // digests of the documents that are live, by resource, as of the last answer; never changed in place
 	closed   map[string]*oauth.Closed // all that is closed, by resource, as of the last answer; never changed in place
 }
 
@@ -104,6 +105,14 @@ func (f *Feed) Closed(now time.Time, resource string) (closed *oauth.Closed, kno
 		return nil, false
 	}
 	return f.closed[resource], true
+}
+
+// Documents returns the digests of the OpenAPI documents that are live, by
+// resource, as far as the server has told.
+func (f *Feed) Documents() map[string]string {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.live
 }
 
 // Fresh reports whether the feed knows all that was ended up to a second before
@@ -221,7 +230,7 @@ func (f *Feed) ask(ctx context.Context, at oauth.FeedPosition) (status int, body
 		form.Set("after", strconv.FormatInt(at.Number, 10))
 	}
 	if f.token != "" {
-		status, body, err = f.Server.send(ctx, f.Endpoint, form, "Bearer "+f.token, pollTimeout)
+		status, body, err = f.Server.send(ctx, f.Endpoint, form, "Bearer "+f.token, pollTimeout, maxAnswer)
 		if err != nil || status != http.StatusUnauthorized {
 			return status, body, err
 		}
@@ -245,7 +254,7 @@ func (f *Feed) apply(sent time.Time, from oauth.FeedPosition, a oauth.FeedAnswer
 		}
 		f.position = a.FeedPosition
 	}
-	f.closed = a.Closed
+	f.closed, f.live = a.Closed, a.Documents
 	if !a.More {
 		f.sent = sent
 	}

@@ -184,7 +184,12 @@ func (r *process) end(how syscall.Signal) {
 // call calls the tool at a gateway.
 func (p *place) call(gateway, token string) (status int, body string) {
 	p.t.Helper()
-	req, err := http.NewRequest(http.MethodPost, "http://"+gateway+"/books", strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list-books","arguments":{}}}`))
+	return p.tool(gateway, token, "list-books")
+}
+
+func (p *place) tool(gateway, token, name string) (status int, body string) {
+	p.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, "http://"+gateway+"/books", strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"`+name+`","arguments":{}}}`))
 	if err != nil {
 		p.t.Fatal(err)
 	}
