@@ -60,7 +60,7 @@ func (c *grantListCommand) Run(ctx context.Context, o output) error {
 type endFlags struct {
 	Reason string `required:"" placeholder:"TEXT" help:"Why, for the audit."`
 	JSON   bool   `help:"Print the result as JSON."`
-	configFlag
+	where
 }
 
 // ended reports what a command ended.
@@ -82,11 +82,7 @@ func (c *grantEndCommand) Help() string {
 }
 
 func (c *grantEndCommand) Run(ctx context.Context, o output) error {
-	config, err := app.Load(c.File)
-	if err != nil {
-		return err
-	}
-	if err := app.EndGrant(ctx, config, c.ID, c.Reason); err != nil {
+	if err := c.end(ctx, o); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -94,6 +90,18 @@ func (c *grantEndCommand) Run(ctx context.Context, o output) error {
 	}
 	fmt.Fprintln(o.Out, "The grant ended; no call succeeds with its tokens a second from now.")
 	return nil
+}
+
+func (c *grantEndCommand) end(ctx context.Context, o output) error {
+	if c.remote() {
+		_, err := c.stop(ctx, o, "end", app.Target{Grant: c.ID}, c.Reason)
+		return err
+	}
+	config, err := app.Load(c.File)
+	if err != nil {
+		return err
+	}
+	return app.EndGrant(ctx, config, c.ID, c.Reason)
 }
 
 type clientListCommand struct {
@@ -135,6 +143,13 @@ func (c *clientEndCommand) Help() string {
 }
 
 func (c *clientEndCommand) Run(ctx context.Context, o output) error {
+	if c.remote() {
+		d, err := c.stop(ctx, o, "end", app.Target{Client: c.ID}, c.Reason)
+		if err != nil {
+			return err
+		}
+		return c.ended(o, "client_id", c.ID, d.Ended, "Its registration is gone.")
+	}
 	config, err := app.Load(c.File)
 	if err != nil {
 		return err
@@ -184,6 +199,13 @@ func (c *personEndCommand) Help() string {
 }
 
 func (c *personEndCommand) Run(ctx context.Context, o output) error {
+	if c.remote() {
+		d, err := c.stop(ctx, o, "end", app.Target{Person: c.Name}, c.Reason)
+		if err != nil {
+			return err
+		}
+		return c.ended(o, "name", c.Name, d.Ended, "The sessions ended too.")
+	}
 	config, err := app.Load(c.File)
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ type closable struct {
 	Everything bool   `xor:"what" required:"" help:"All agents, for everybody."`
 	Reason     string `required:"" placeholder:"TEXT" help:"Why, for the audit."`
 	JSON       bool   `help:"Print the result as JSON."`
-	configFlag
+	where
 }
 
 func (c closable) what() app.Target { return app.Target{API: c.API, Tool: c.Tool} }
@@ -57,15 +57,23 @@ func (c *pauseCommand) Help() string {
 }
 
 func (c *pauseCommand) Run(ctx context.Context, o output) error {
-	config, err := app.Load(c.File)
-	if err != nil {
-		return err
-	}
-	if err := app.Pause(ctx, config, c.what(), c.Reason); err != nil {
+	if err := c.pause(ctx, o); err != nil {
 		return err
 	}
 	return c.told(o, c.what(), "paused", 0, fmt.Sprintf(
 		"Paused %s; no call succeeds a second from now. Nothing was ended: `gatehouse resume` takes it back.", plainText(c.what().String())))
+}
+
+func (c *pauseCommand) pause(ctx context.Context, o output) error {
+	if c.remote() {
+		_, err := c.stop(ctx, o, "pause", c.what(), c.Reason)
+		return err
+	}
+	config, err := app.Load(c.File)
+	if err != nil {
+		return err
+	}
+	return app.Pause(ctx, config, c.what(), c.Reason)
 }
 
 type resumeCommand struct{ pausable }
@@ -75,6 +83,9 @@ func (c *resumeCommand) Help() string {
 }
 
 func (c *resumeCommand) Run(ctx context.Context, o output) error {
+	if err := c.notThere("resume"); err != nil {
+		return err
+	}
 	config, err := app.Load(c.File)
 	if err != nil {
 		return err
@@ -94,11 +105,7 @@ func (c *endCommand) Help() string {
 }
 
 func (c *endCommand) Run(ctx context.Context, o output) error {
-	config, err := app.Load(c.File)
-	if err != nil {
-		return err
-	}
-	grants, err := app.End(ctx, config, c.what(), c.Reason)
+	grants, err := c.end(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -110,6 +117,18 @@ func (c *endCommand) Run(ctx context.Context, o output) error {
 		"Ended %s%s; no call succeeds a second from now. It stays closed until `gatehouse reopen`.", plainText(c.what().String()), with))
 }
 
+func (c *endCommand) end(ctx context.Context, o output) (grants int, err error) {
+	if c.remote() {
+		d, err := c.stop(ctx, o, "end", c.what(), c.Reason)
+		return d.Ended, err
+	}
+	config, err := app.Load(c.File)
+	if err != nil {
+		return 0, err
+	}
+	return app.End(ctx, config, c.what(), c.Reason)
+}
+
 type reopenCommand struct{ closable }
 
 func (c *reopenCommand) Help() string {
@@ -118,6 +137,9 @@ func (c *reopenCommand) Help() string {
 }
 
 func (c *reopenCommand) Run(ctx context.Context, o output) error {
+	if err := c.notThere("reopen"); err != nil {
+		return err
+	}
 	config, err := app.Load(c.File)
 	if err != nil {
 		return err
@@ -130,17 +152,13 @@ func (c *reopenCommand) Run(ctx context.Context, o output) error {
 
 type stopsCommand struct {
 	JSON bool `help:"Print the result as JSON."`
-	configFlag
+	where
 }
 
 func (c *stopsCommand) Help() string { return "Example:\n\n  gatehouse stops" }
 
 func (c *stopsCommand) Run(ctx context.Context, o output) error {
-	config, err := app.Load(c.File)
-	if err != nil {
-		return err
-	}
-	stops, err := app.Stops(ctx, config)
+	stops, err := c.stops(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -157,4 +175,17 @@ func (c *stopsCommand) Run(ctx context.Context, o output) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", s.Subject, plainText(name), s.State, exact(s.Since), plainText(s.Reason))
 	}
 	return t.Flush()
+}
+
+func (c *stopsCommand) stops(ctx context.Context, o output) ([]app.StopLine, error) {
+	if c.remote() {
+		var answer struct{ Stops []app.StopLine }
+		err := c.ask(ctx, o, "list-stops", struct{}{}, &answer)
+		return answer.Stops, err
+	}
+	config, err := app.Load(c.File)
+	if err != nil {
+		return nil, err
+	}
+	return app.Stops(ctx, config)
 }

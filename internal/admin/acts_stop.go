@@ -88,10 +88,17 @@ func (a *Acts) Find(ctx context.Context, kind, id string) (Subject, error) {
 		return s, err
 	case oauth.SubjectAccount:
 		acc, err := a.Accounts.Account(ctx, id)
+		if errors.Is(err, account.ErrNotFound) { // terminals know people by name
+			name, wrong := account.Normalize(id)
+			if wrong != nil {
+				return s, errNothing
+			}
+			acc, err = a.Accounts.AccountByName(ctx, name)
+		}
 		if errors.Is(err, account.ErrNotFound) {
 			return s, errNothing
 		}
-		s.Name, s.Account = acc.Name, id
+		s.ID, s.key, s.Name, s.Account = acc.ID, acc.ID, acc.Name, acc.ID
 		return s, err
 	case oauth.SubjectGrant:
 		return a.findGrant(ctx, s)

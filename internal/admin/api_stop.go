@@ -52,7 +52,7 @@ func (a *API) listAPIs(r *http.Request, _ caller) (any, error) {
 
 // apiStop is what is stopped, in an answer.
 type apiStop struct {
-	Kind   string `json:"kind"`
+	Kind   string `json:"subject"`
 	ID     string `json:"id,omitempty"`
 	Name   string `json:"name"`
 	State  string `json:"state"`
@@ -83,7 +83,7 @@ func (a *API) listStops(r *http.Request, _ caller) (any, error) {
 
 // stopRequest asks to stop something.
 type stopRequest struct {
-	Kind   string `json:"kind"`
+	Kind   string `json:"subject"`
 	ID     string `json:"id"`
 	Reason string `json:"reason"`
 }

@@ -62,7 +62,7 @@ func TestAdministrationThroughTheGateway(t *testing.T) {
 		t.Fatal(err)
 	}
 	var done struct{ Audit string }
-	if no := call(t, s, "pause", map[string]any{"kind": "tool", "id": "customers/refund-order", "reason": "twice"}, &done); no != "" || done.Audit == "" {
+	if no := call(t, s, "pause", map[string]any{"subject": "tool", "id": "customers/refund-order", "reason": "twice"}, &done); no != "" || done.Audit == "" {
 		t.Fatalf("pause: %s %+v", no, done)
 	}
 	var stops struct {
@@ -71,10 +71,10 @@ func TestAdministrationThroughTheGateway(t *testing.T) {
 	if no := call(t, s, "list-stops", map[string]any{}, &stops); no != "" || len(stops.Stops) != 1 || stops.Stops[0].ID != "customers/refund-order" || stops.Stops[0].State != "paused" || stops.Stops[0].Reason != "twice" {
 		t.Errorf("stops: %s %+v", no, stops)
 	}
-	if no := call(t, s, "pause", map[string]any{"kind": "tool", "id": "customers/refund-order", "reason": "twice"}, &done); !strings.Contains(no, "paused already") {
+	if no := call(t, s, "pause", map[string]any{"subject": "tool", "id": "customers/refund-order", "reason": "twice"}, &done); !strings.Contains(no, "paused already") {
 		t.Errorf("a second pause: %q", no)
 	}
-	if no := call(t, s, "pause", map[string]any{"kind": "tool", "id": "customers/nothing", "reason": "x"}, &done); !strings.Contains(no, "does not exist") {
+	if no := call(t, s, "pause", map[string]any{"subject": "tool", "id": "customers/nothing", "reason": "x"}, &done); !strings.Contains(no, "does not exist") {
 		t.Errorf("a pause of nothing: %q", no)
 	}
 	entries, err := d.store().Recent(t.Context(), 50)
@@ -96,7 +96,7 @@ func TestAdministrationThroughTheGateway(t *testing.T) {
 	if no := call(t, auditor, "list-stops", map[string]any{}, &stops); no != "" {
 		t.Errorf("an auditor reads: %s", no)
 	}
-	if no := call(t, auditor, "end", map[string]any{"kind": "everything", "reason": "x"}, &done); !strings.Contains(no, "change nothing") {
+	if no := call(t, auditor, "end", map[string]any{"subject": "everything", "reason": "x"}, &done); !strings.Contains(no, "change nothing") {
 		t.Errorf("an auditor ends everything: %q", no)
 	}
 	if _, err := d.administration(app.TerminalID, "alice", ""); err == nil {

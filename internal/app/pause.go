@@ -148,6 +148,24 @@ func (t Target) String() string {
 	return "everything"
 }
 
+// Named returns the subject and ID by which the administration of another
+// computer's installation knows it.
+func (t Target) Named() (subject, id string) {
+	switch {
+	case t.Grant != "":
+		return oauth.SubjectGrant, t.Grant
+	case t.Client != "":
+		return oauth.SubjectClient, t.Client
+	case t.Person != "":
+		return oauth.SubjectAccount, t.Person
+	case t.API != "":
+		return oauth.SubjectAPI, t.API
+	case t.Tool != "":
+		return oauth.SubjectTool, t.Tool
+	}
+	return oauth.SubjectEverything, ""
+}
+
 // find returns the subject of an act, which must exist, and the parties for the
 // audit.
 func (t Target) find(ctx context.Context, cfg *Config, db *sqlstore.DB) (subject, id string, entry audit.Entry, err error) {
