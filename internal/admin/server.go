@@ -14,11 +14,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"gatehouse/internal/account"
 	"gatehouse/internal/audit"
+	"gatehouse/internal/catalog"
 	"gatehouse/internal/httpserver"
 	"gatehouse/internal/jose"
 	"gatehouse/internal/page"
@@ -37,18 +39,22 @@ type Server struct {
 	Key        string                        // seals what a sign-in leaves in the browser; made by secret.New
 	Accounts   account.Store                 // sessions and roles
 	Audit      audit.Store
+	Log        Log // what the audit pages and the search read
+	APIs       []*catalog.API
 	Demo       bool // the pages say that this is a demonstration
 
 	pages  *page.Set
 	host   string
 	secure bool // cookies can be
 	signIn *httpserver.Limiter
+
+	exports chan struct{} // has one for each export that runs
 }
 
 // Handler checks the server's fields and returns its routes.
 func (s *Server) Handler() (http.Handler, error) {
 	u, err := url.Parse(s.URL)
-	if err != nil || u.Host == "" || s.AuthServer == nil || s.Keys == nil || s.Key == "" || s.Accounts == nil || s.Audit == nil {
+	if err != nil || u.Host == "" || s.AuthServer == nil || s.Keys == nil || s.Key == "" || s.Accounts == nil || s.Audit == nil || s.Log == nil {
 		return nil, errors.New("the administration console needs a URL, an authorization server with its keys, a key, accounts and the audit log")
 	}
 	if s.pages, err = page.Parse(pageFiles, "pages/*.html"); err != nil {
@@ -57,6 +63,7 @@ func (s *Server) Handler() (http.Handler, error) {
 	s.host = u.Host
 	s.secure = u.Scheme == "https" || u.Hostname() == "localhost" || strings.HasSuffix(u.Hostname(), ".localhost")
 	s.signIn = &httpserver.Limiter{Every: 2 * time.Second, Burst: 60, MaxKeys: 20_000}
+	s.exports = make(chan struct{}, exportsAtOnce)
 	return s.guard().Handler(s.mux()), nil
 }
 
@@ -94,11 +101,13 @@ type Route struct {
 
 // Routes are all that the console answers. What has no GET changes something.
 func (s *Server) Routes() []Route {
-	return []Route{
+	return slices.Concat([]Route{
 		{"GET /admin/sign-in", Anybody, s.startSignIn},
 		{"GET /admin/callback", Anybody, s.finishSignIn},
 		{"GET /admin/signed-out", Anybody, s.signedOut},
 		{"POST /admin/sign-out", Anybody, s.signOut},
 		{"GET /admin", Reading, s.showHome},
-	}
+	},
+		s.logRoutes(),
+	)
 }

@@ -17,7 +17,7 @@ import (
 
 // admin is the administration console. It is a client of the authorization
 // server like any application that people sign in to, with a key of its own.
-func (a *App) admin(ctx context.Context, _ []*catalog.API) (http.Handler, error) {
+func (a *App) admin(ctx context.Context, apis []*catalog.API) (http.Handler, error) {
 	base := a.config.URLs.Admin
 	key, err := a.consoleKey(ctx)
 	if err != nil {
@@ -42,7 +42,7 @@ func (a *App) admin(ctx context.Context, _ []*catalog.API) (http.Handler, error)
 	}
 	issuer := a.config.URLs.AuthServer
 	s := &admin.Server{
-		URL: base, Key: seal, Accounts: a.store, Audit: a.store, Demo: a.config.demo != nil,
+		URL: base, Key: seal, Accounts: a.store, Audit: a.store, Log: a.store, APIs: apis, Demo: a.config.demo != nil,
 		AuthServer: &resource.AuthorizationServer{Issuer: issuer, ClientID: client.ConsoleID, Signer: signer, Client: a.peers},
 		Keys:       &jose.RemoteKeySet{URL: issuer + "/jwks.json", Client: a.peers},
 	}

@@ -67,6 +67,9 @@ type Found struct {
 	Short bool
 }
 
+// Party is an account or a client, as people look for it.
+type Party struct{ ID, Name string }
+
 // Names are what people know parties by.
 type Names struct {
 	Accounts map[string]string // name by ID

@@ -102,6 +102,9 @@ func wayOf(f audit.Filter, l left) way {
 	switch {
 	case f.RequestID != "":
 		w.where, w.value = `request_id = $1 AND request_id <> ''`, f.RequestID
+	case l.grant != "" && (f.Kind == audit.TokenIssued || f.Kind == audit.Exchange || f.Kind == audit.Revocation):
+		w.where = `grant_id = $1 AND grant_id <> '' AND kind = '` + l.kind + `' AND kind IN ('token', 'exchange', 'revocation')`
+		w.value, w.left.grant, w.left.kind = l.grant, "", ""
 	case l.grant != "":
 		w.where, w.value, w.left.grant = `grant_id = $1 AND grant_id <> ''`, l.grant, ""
 	case l.account != "" && (f.Kind == audit.SignIn || f.Kind == audit.Consent):
