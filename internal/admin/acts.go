@@ -11,7 +11,6 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/catalog"
 	"gatehouse/internal/client"
-	"gatehouse/internal/secret"
 )
 
 // Actor is who acts, for the audit.
@@ -71,7 +70,8 @@ func (a *Acts) record(ctx context.Context, by Actor, what, reason string, entry 
 	if by.ClientID != "" {
 		entry.Detail["by_client"] = by.ClientID
 	}
-	entry.ID, entry.Time, entry.Kind, entry.Outcome = secret.ID(), time.Now().UnixMilli(), audit.Admin, audit.Started
+	now := time.Now()
+	entry.ID, entry.Time, entry.Kind, entry.Outcome = audit.NewID(now), now.UnixMilli(), audit.Admin, audit.Started
 	entry.RequestID = by.RequestID
 	entry.Reason = what + " from " + by.From
 	if reason != "" {

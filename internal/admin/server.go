@@ -39,18 +39,21 @@ type Server struct {
 	Accounts   account.Store                 // sessions and roles
 	Acts       *Acts
 	Pulse      audit.Pulse
+	Log        Log  // what the audit pages and the search read
 	Demo       bool // the pages say that this is a demonstration
 
 	pages  *page.Set
 	host   string
 	secure bool // cookies can be
 	signIn *httpserver.Limiter
+
+	exports chan struct{} // has one for each export that runs
 }
 
 // Handler checks the server's fields and returns its routes.
 func (s *Server) Handler() (http.Handler, error) {
 	u, err := url.Parse(s.URL)
-	if err != nil || u.Host == "" || s.AuthServer == nil || s.Keys == nil || s.Key == "" || s.Accounts == nil || s.Acts == nil || s.Pulse == nil {
+	if err != nil || u.Host == "" || s.AuthServer == nil || s.Keys == nil || s.Key == "" || s.Accounts == nil || s.Acts == nil || s.Pulse == nil || s.Log == nil {
 		return nil, errors.New("the administration console needs a URL, an authorization server with its keys, a key, accounts, acts and the audit log")
 	}
 	if s.pages, err = page.Parse(pageFiles, "pages/*.html"); err != nil {
@@ -59,6 +62,7 @@ func (s *Server) Handler() (http.Handler, error) {
 	s.host = u.Host
 	s.secure = u.Scheme == "https" || u.Hostname() == "localhost" || strings.HasSuffix(u.Hostname(), ".localhost")
 	s.signIn = &httpserver.Limiter{Every: 2 * time.Second, Burst: 60, MaxKeys: 20_000}
+	s.exports = make(chan struct{}, exportsAtOnce)
 	return s.guard().Handler(s.mux()), nil
 }
 
@@ -106,5 +110,6 @@ func (s *Server) Routes() []Route {
 		s.stopRoutes(),
 		s.apiRoutes(),
 		s.documentRoutes(),
+		s.logRoutes(),
 	)
 }

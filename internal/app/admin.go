@@ -45,7 +45,7 @@ func (a *App) admin(ctx context.Context, apis []*catalog.API) (http.Handler, err
 	}
 	issuer := a.config.URLs.AuthServer
 	s := &admin.Server{
-		URL: base, Key: seal, Accounts: a.store, Pulse: a.store, Demo: a.config.demo != nil,
+		URL: base, Key: seal, Accounts: a.store, Pulse: a.store, Log: a.store, Demo: a.config.demo != nil,
 		Acts:       &admin.Acts{APIs: apis, Clients: a.store, Accounts: a.store, Stops: a.store, Documents: documents{a}, Audit: a.store},
 		AuthServer: &resource.AuthorizationServer{Issuer: issuer, ClientID: client.ConsoleID, Signer: signer, Client: a.peers},
 		Keys:       &jose.RemoteKeySet{URL: issuer + "/jwks.json", Client: a.peers},

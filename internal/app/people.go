@@ -101,7 +101,8 @@ func AddClient(ctx context.Context, cfg Config, n NewClient) (id, value string, 
 // recorded performs an act of an administrator between its two audit entries:
 // what cannot be recorded does not happen.
 func recorded(ctx context.Context, db *sqlstore.DB, entry audit.Entry, act func() error) error {
-	entry.ID, entry.Time, entry.Kind, entry.Outcome = secret.ID(), time.Now().UnixMilli(), audit.Admin, audit.Started
+	now := time.Now()
+	entry.ID, entry.Time, entry.Kind, entry.Outcome = audit.NewID(now), now.UnixMilli(), audit.Admin, audit.Started
 	if err := db.Append(ctx, entry); err != nil {
 		return err
 	}

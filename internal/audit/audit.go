@@ -44,7 +44,7 @@ var ErrUnavailable = errors.New("the audit log takes no entries now")
 
 // Entry is one thing that happened. Empty members did not apply.
 type Entry struct {
-	ID        string            `json:"id"`   // unique; made by secret.ID
+	ID        string            `json:"id"`   // unique; made by NewID
 	Time      int64             `json:"time"` // Unix milliseconds
 	Kind      Kind              `json:"kind"`
 	Outcome   Outcome           `json:"outcome"`

@@ -17,7 +17,6 @@ import (
 	"gatehouse/internal/httpserver"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/page"
-	"gatehouse/internal/secret"
 )
 
 // Server is the authorization server. All exported fields but the last five
@@ -117,7 +116,8 @@ func (s *Server) Handler() (http.Handler, error) {
 
 // record appends an audit entry; what it tells of must not happen if this fails.
 func (s *Server) record(ctx context.Context, e audit.Entry) error {
-	e.ID, e.Time, e.RequestID = secret.ID(), time.Now().UnixMilli(), httpserver.RequestID(ctx)
+	now := time.Now()
+	e.ID, e.Time, e.RequestID = audit.NewID(now), now.UnixMilli(), httpserver.RequestID(ctx)
 	if err := s.Audit.Append(ctx, e); err != nil {
 		return fmt.Errorf("record %s in the audit log: %w", e.Kind, err)
 	}

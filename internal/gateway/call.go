@@ -170,8 +170,9 @@ func (e *endpoint) audited(ctx context.Context, entry audit.Entry, c toolCall) (
 // a keyed hash, by which an auditor can tell that two calls were the same, but
 // not guess what was in them (security.md 22).
 func (e *endpoint) entry(ctx context.Context, c caller, tool *catalog.Tool, args map[string]json.RawMessage) audit.Entry {
+	now := time.Now()
 	entry := audit.Entry{
-		ID: secret.ID(), Time: time.Now().UnixMilli(), Kind: audit.Call, Outcome: audit.Started,
+		ID: audit.NewID(now), Time: now.UnixMilli(), Kind: audit.Call, Outcome: audit.Started,
 		ClientID: c.ClientID, GrantID: c.GrantID, API: e.api.Name, Tool: tool.Name, RequestID: httpserver.RequestID(ctx),
 	}
 	if c.Sub != c.ClientID { // else the client acts for itself

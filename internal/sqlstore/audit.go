@@ -13,8 +13,10 @@ const (
 	insertEntry = `INSERT INTO audit (id, at, kind, outcome, account_id, client_id, grant_id, api, tool, reason,
 		request_id, detail, result, shipped) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
 	finishEntry = `UPDATE audit SET outcome = $2, reason = $3, result = $4 WHERE id = $1 AND outcome = $5`
-	recent      = `SELECT id, at, kind, outcome, account_id, client_id, grant_id, api, tool, reason, request_id,
-		detail, result FROM audit ORDER BY seq DESC LIMIT $1`
+	recent      = `SELECT ` + entryColumns + ` FROM audit ORDER BY seq DESC LIMIT $1`
+	// noteRefused keeps what did not go well where it is found among all else.
+	noteRefused = `INSERT INTO audit_refused (outcome, at, seq) SELECT outcome, at, seq FROM audit WHERE id = $1
+		AND outcome IN ('denied', 'failed') ON CONFLICT DO NOTHING`
 )
 
 // Append implements audit.Store.
@@ -37,7 +39,10 @@ func (d *DB) Finish(ctx context.Context, id string, o audit.Outcome, reason stri
 		if err == nil && n == 0 {
 			return fmt.Errorf("entry %s is not there or finished already", id)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return refused(ctx, q, id, o)
 	})
 }
 
@@ -70,8 +75,20 @@ func (d *DB) insertEntry(ctx context.Context, e audit.Entry, relaxed bool) error
 	return d.record(ctx, "append audit entry", relaxed, func(ctx context.Context, q runner) error {
 		_, err := q.ExecContext(ctx, insertEntry, e.ID, e.Time, string(e.Kind), string(e.Outcome), e.AccountID,
 			e.ClientID, e.GrantID, e.API, e.Tool, e.Reason, e.RequestID, detail, "", d.shipped)
-		return err
+		if err != nil {
+			return err
+		}
+		return refused(ctx, q, e.ID, e.Outcome)
 	})
+}
+
+// refused notes an entry of which this is the outcome, if it did not go well.
+func refused(ctx context.Context, q runner, id string, o audit.Outcome) error {
+	if o != audit.Denied && o != audit.Failed {
+		return nil
+	}
+	_, err := q.ExecContext(ctx, noteRefused, id)
+	return err
 }
 
 // record hands a step to the writer without waiting for room: what the entry
@@ -87,11 +104,12 @@ func (d *DB) record(ctx context.Context, what string, relaxed bool, s step) erro
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-func scanEntry(row scanner) (audit.Entry, error) {
+// scanEntry reads entryColumns, behind what else the row begins with.
+func scanEntry(row scanner, first ...any) (audit.Entry, error) {
 	var e audit.Entry
 	var detail, result string
-	err := row.Scan(&e.ID, &e.Time, (*string)(&e.Kind), (*string)(&e.Outcome), &e.AccountID, &e.ClientID, &e.GrantID,
-		&e.API, &e.Tool, &e.Reason, &e.RequestID, &detail, &result)
+	err := row.Scan(append(first, &e.ID, &e.Time, (*string)(&e.Kind), (*string)(&e.Outcome), &e.AccountID, &e.ClientID, &e.GrantID,
+		&e.API, &e.Tool, &e.Reason, &e.RequestID, &detail, &result)...)
 	if err != nil {
 		return audit.Entry{}, err
 	}

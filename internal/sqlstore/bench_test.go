@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"gatehouse/internal/audit"
 	"gatehouse/internal/secret"
@@ -52,14 +53,14 @@ func each(b *testing.B, parallel int, f func(i int) error) {
 
 func BenchmarkAppend(b *testing.B) {
 	benchBoth(b, func(b *testing.B, db *sqlstore.DB, parallel int) {
-		each(b, parallel, func(int) error { return db.Append(b.Context(), entry(secret.ID())) })
+		each(b, parallel, func(int) error { return db.Append(b.Context(), entry(audit.NewID(time.Now()))) })
 	})
 }
 
 func BenchmarkEnqueueAndFinish(b *testing.B) {
 	benchBoth(b, func(b *testing.B, db *sqlstore.DB, parallel int) {
 		each(b, parallel, func(int) error {
-			e := entry(secret.ID())
+			e := entry(audit.NewID(time.Now()))
 			if err := db.Enqueue(b.Context(), e); err != nil {
 				return err
 			}

@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	// Of each grant the newest call: one look into the index audit_calls.
+	// Of each grant the newest call, by the index audit_grant: few of its entries are others.
 	selectConnections = `SELECT coalesce(a.tool, ''), coalesce(a.at, 0), coalesce(a.outcome, ''), ` + grantColumns + `
-		FROM grants g LEFT JOIN audit a ON a.seq = (SELECT max(seq) FROM audit WHERE kind = 'call' AND grant_id = g.id)
+		FROM grants g LEFT JOIN audit a ON a.seq = (SELECT seq FROM audit WHERE kind = 'call'
+			AND grant_id = g.id AND grant_id <> '' ORDER BY at DESC, seq DESC LIMIT 1)
 		WHERE g.account_id = $1 AND ` + grantLive + ` ORDER BY g.created_at DESC, g.id`
 	// lockOwn changes nothing, but locks the row until the transaction ends.
 	lockOwn     = `UPDATE grants SET scopes = scopes WHERE id = $1 AND ended_at IS NULL AND expires_at > $2 AND account_id = $3 RETURNING scopes`

@@ -33,6 +33,7 @@ var (
 	_ audit.Store    = (*DB)(nil)
 	_ audit.Outbox   = (*DB)(nil)
 	_ audit.Inbox    = (*DB)(nil)
+	_ audit.Searcher = (*DB)(nil)
 )
 
 // DB is an open database. Its methods may be used by many goroutines.

@@ -344,7 +344,10 @@ func TestFeedComesToAnOldDatabase(t *testing.T) {
 			old := raw(t, dsn)
 			for _, statement := range []string{ // which undo what came after schema 1
 				`DROP TABLE feed`, `DROP TABLE events`, `DROP INDEX grants_account`, `DROP INDEX grants_resource`, `DROP INDEX sessions_account`,
-				`DROP INDEX audit_calls`, `DROP INDEX audit_unshipped`, `ALTER TABLE audit DROP COLUMN shipped`, `DROP TABLE pauses`, `ALTER TABLE requests DROP COLUMN nonce`, `ALTER TABLE codes DROP COLUMN nonce`,
+				`DROP INDEX audit_time`, `DROP INDEX audit_account`, `DROP INDEX audit_client`, `DROP INDEX audit_grant`, `DROP INDEX audit_kind`,
+				`DROP INDEX audit_sign`, `DROP INDEX audit_request`, `DROP INDEX audit_token`, `DROP INDEX accounts_search`, `DROP INDEX clients_search`,
+				`ALTER TABLE accounts DROP COLUMN search_name`, `ALTER TABLE clients DROP COLUMN search_name`, `DROP TABLE audit_refused`,
+				`DROP INDEX audit_unshipped`, `ALTER TABLE audit DROP COLUMN shipped`, `DROP TABLE pauses`, `ALTER TABLE requests DROP COLUMN nonce`, `ALTER TABLE codes DROP COLUMN nonce`,
 				`ALTER TABLE clients DROP COLUMN post_logout_redirect_uris`, `ALTER TABLE accounts DROP COLUMN role`, `DROP TABLE documents`, `DELETE FROM schema_version WHERE version_id >= 2`,
 			} {
 				_, err := old.ExecContext(ctx, statement)

@@ -19,11 +19,11 @@ const (
 const (
 	// A call that has not ended is sent after a while all the same: its process
 	// may be gone.
-	selectUnshipped = `SELECT id, at, kind, outcome, account_id, client_id, grant_id, api, tool, reason, request_id,
-		detail, result FROM audit WHERE shipped < 2 AND (outcome <> 'started' OR shipped = 0 AND at < $1) ORDER BY seq LIMIT $2`
+	selectUnshipped = `SELECT ` + entryColumns + ` FROM audit WHERE shipped < 2 AND (outcome <> 'started' OR shipped = 0 AND at < $1) ORDER BY seq LIMIT $2`
 	// An entry that has ended meanwhile is sent again.
 	markShipped  = `UPDATE audit SET shipped = $2 WHERE id = $1 AND outcome = $3`
 	pruneShipped = `DELETE FROM audit WHERE shipped = 2 AND at < $1`
+	pruneRefused = `DELETE FROM audit_refused WHERE at < $1 AND NOT EXISTS (SELECT 1 FROM audit a WHERE a.seq = audit_refused.seq)`
 	// An entry that is there is one that was sent again, or its end.
 	receiveEntry = `INSERT INTO audit (id, at, kind, outcome, account_id, client_id, grant_id, api, tool, reason,
 		request_id, detail, result) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '')
@@ -64,8 +64,13 @@ func (d *DB) PruneShipped(ctx context.Context, before time.Time) error {
 	if d.shipped == shippedAll {
 		return nil
 	}
-	_, err := d.exec(ctx, "remove audit entries that were sent", pruneShipped, before.UnixMilli())
-	return err
+	return d.do(ctx, "remove audit entries that were sent", func(ctx context.Context, q runner) error {
+		if _, err := q.ExecContext(ctx, pruneShipped, before.UnixMilli()); err != nil {
+			return err
+		}
+		_, err := q.ExecContext(ctx, pruneRefused, before.UnixMilli())
+		return err
+	})
 }
 
 // Receive implements audit.Inbox.
@@ -79,8 +84,11 @@ func (d *DB) Receive(ctx context.Context, entries []audit.Entry) error {
 		rows[i] = []any{e.ID, e.Time, string(e.Kind), string(e.Outcome), e.AccountID, e.ClientID, e.GrantID, e.API, e.Tool, e.Reason, e.RequestID, detail}
 	}
 	return d.do(ctx, "receive audit entries", func(ctx context.Context, q runner) error {
-		for _, row := range rows {
+		for i, row := range rows {
 			if _, err := q.ExecContext(ctx, receiveEntry, row...); err != nil {
+				return err
+			}
+			if err := refused(ctx, q, entries[i].ID, entries[i].Outcome); err != nil {
 				return err
 			}
 		}
