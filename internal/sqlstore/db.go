@@ -23,15 +23,16 @@ import (
 )
 
 var (
-	_ account.Store  = (*DB)(nil)
-	_ client.Store   = (*DB)(nil)
-	_ grant.Requests = (*DB)(nil)
-	_ grant.Store    = (*DB)(nil)
-	_ grant.StepUp   = (*DB)(nil)
-	_ grant.Feed     = (*DB)(nil)
-	_ audit.Store    = (*DB)(nil)
-	_ audit.Outbox   = (*DB)(nil)
-	_ audit.Inbox    = (*DB)(nil)
+	_ account.Store       = (*DB)(nil)
+	_ account.Invitations = (*DB)(nil)
+	_ client.Store        = (*DB)(nil)
+	_ grant.Requests      = (*DB)(nil)
+	_ grant.Store         = (*DB)(nil)
+	_ grant.StepUp        = (*DB)(nil)
+	_ grant.Feed          = (*DB)(nil)
+	_ audit.Store         = (*DB)(nil)
+	_ audit.Outbox        = (*DB)(nil)
+	_ audit.Inbox         = (*DB)(nil)
 )
 
 // DB is an open database. Its methods may be used by many goroutines.

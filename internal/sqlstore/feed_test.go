@@ -345,7 +345,7 @@ func TestFeedComesToAnOldDatabase(t *testing.T) {
 			for _, statement := range []string{ // which undo what came after schema 1
 				`DROP TABLE feed`, `DROP TABLE events`, `DROP INDEX grants_account`, `DROP INDEX sessions_account`,
 				`DROP INDEX audit_calls`, `DROP INDEX audit_unshipped`, `ALTER TABLE audit DROP COLUMN shipped`, `DROP TABLE pauses`, `ALTER TABLE requests DROP COLUMN nonce`, `ALTER TABLE codes DROP COLUMN nonce`,
-				`ALTER TABLE clients DROP COLUMN post_logout_redirect_uris`, `ALTER TABLE accounts DROP COLUMN role`, `DELETE FROM schema_version WHERE version_id >= 2`,
+				`ALTER TABLE clients DROP COLUMN post_logout_redirect_uris`, `DROP INDEX accounts_role`, `DROP INDEX audit_account`, `DROP TABLE invitations`, `DELETE FROM meta WHERE name = 'administrators'`, `ALTER TABLE accounts DROP COLUMN role`, `DELETE FROM schema_version WHERE version_id >= 2`,
 			} {
 				_, err := old.ExecContext(ctx, statement)
 				must(t, err)

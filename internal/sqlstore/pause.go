@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -25,9 +26,16 @@ const (
 // Pause stops all that hangs off a subject until Resume, and says so in the
 // feed: its tokens are worth nothing, its refresh tokens are refused without
 // being consumed, and the sessions of an account are ended. It reports whether
-// it was not paused before. Subjects are those of the feed, and everything.
+// it was not paused before; account.ErrLastAdministrator if nobody else could take the
+// pause back. Subjects are those of the feed, and everything.
 func (d *DB) Pause(ctx context.Context, subject, id, reason string, now time.Time) (paused bool, err error) {
+	var refusal error // apart from the step's error, which would name the step
 	err = d.do(ctx, "pause", func(ctx context.Context, q runner) error {
+		if subject == oauth.SubjectAccount {
+			if refusal, err = leavesAdministrator(ctx, q, id); refusal != nil || err != nil {
+				return err
+			}
+		}
 		n, err := changed(q.ExecContext(ctx, insertPause, subject, id, reason, now.Unix()))
 		if paused = n > 0; err != nil || n == 0 {
 			return err
@@ -39,7 +47,7 @@ func (d *DB) Pause(ctx context.Context, subject, id, reason string, now time.Tim
 		}
 		return announce(ctx, q, subject, id, now)
 	})
-	return paused, err
+	return paused, errors.Join(err, refusal)
 }
 
 // Resume takes a pause back. What was ended, expired or revoked meanwhile stays
