@@ -7,7 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/internal/account"
 	"gatehouse/internal/audit"
+	"gatehouse/internal/catalog"
 	"gatehouse/internal/secret"
 )
 
@@ -24,7 +26,12 @@ type Actor struct {
 // happen. They are the same from a page and from a terminal, and do not ask
 // whether the actor may: that is decided before.
 type Acts struct {
-	Audit audit.Store
+	APIs      []*catalog.API
+	Accounts  account.Store
+	People    People
+	Passwords *secret.Passwords
+	Issuer    string // where people sign in, and invitations lead
+	Audit     audit.Store
 }
 
 // MaxReason bounds what an administrator writes as a reason, in bytes.

@@ -14,11 +14,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"gatehouse/internal/account"
-	"gatehouse/internal/audit"
 	"gatehouse/internal/httpserver"
 	"gatehouse/internal/jose"
 	"gatehouse/internal/page"
@@ -36,7 +36,7 @@ type Server struct {
 	Keys       *jose.RemoteKeySet            // of the authorization server
 	Key        string                        // seals what a sign-in leaves in the browser; made by secret.New
 	Accounts   account.Store                 // sessions and roles
-	Audit      audit.Store
+	Acts       *Acts
 	Demo       bool // the pages say that this is a demonstration
 
 	pages  *page.Set
@@ -48,8 +48,8 @@ type Server struct {
 // Handler checks the server's fields and returns its routes.
 func (s *Server) Handler() (http.Handler, error) {
 	u, err := url.Parse(s.URL)
-	if err != nil || u.Host == "" || s.AuthServer == nil || s.Keys == nil || s.Key == "" || s.Accounts == nil || s.Audit == nil {
-		return nil, errors.New("the administration console needs a URL, an authorization server with its keys, a key, accounts and the audit log")
+	if err != nil || u.Host == "" || s.AuthServer == nil || s.Keys == nil || s.Key == "" || s.Accounts == nil || s.Acts == nil {
+		return nil, errors.New("the administration console needs a URL, an authorization server with its keys, a key, accounts and acts")
 	}
 	if s.pages, err = page.Parse(pageFiles, "pages/*.html"); err != nil {
 		return nil, fmt.Errorf("parse the console's pages: %w", err)
@@ -94,11 +94,13 @@ type Route struct {
 
 // Routes are all that the console answers. What has no GET changes something.
 func (s *Server) Routes() []Route {
-	return []Route{
+	return slices.Concat([]Route{
 		{"GET /admin/sign-in", Anybody, s.startSignIn},
 		{"GET /admin/callback", Anybody, s.finishSignIn},
 		{"GET /admin/signed-out", Anybody, s.signedOut},
 		{"POST /admin/sign-out", Anybody, s.signOut},
 		{"GET /admin", Reading, s.showHome},
-	}
+	},
+		s.peopleRoutes(),
+	)
 }

@@ -13,11 +13,12 @@ import (
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/resource"
 	"gatehouse/internal/secret"
+	"gatehouse/internal/sqlstore"
 )
 
 // admin is the administration console. It is a client of the authorization
 // server like any application that people sign in to, with a key of its own.
-func (a *App) admin(ctx context.Context, _ []*catalog.API) (http.Handler, error) {
+func (a *App) admin(ctx context.Context, apis []*catalog.API) (http.Handler, error) {
 	base := a.config.URLs.Admin
 	key, err := a.consoleKey(ctx)
 	if err != nil {
@@ -42,7 +43,8 @@ func (a *App) admin(ctx context.Context, _ []*catalog.API) (http.Handler, error)
 	}
 	issuer := a.config.URLs.AuthServer
 	s := &admin.Server{
-		URL: base, Key: seal, Accounts: a.store, Audit: a.store, Demo: a.config.demo != nil,
+		URL: base, Key: seal, Accounts: a.store, Demo: a.config.demo != nil,
+		Acts:       a.config.acts(a.store, apis),
 		AuthServer: &resource.AuthorizationServer{Issuer: issuer, ClientID: client.ConsoleID, Signer: signer, Client: a.peers},
 		Keys:       &jose.RemoteKeySet{URL: issuer + "/jwks.json", Client: a.peers},
 	}
@@ -65,4 +67,9 @@ func (a *App) consoleKey(ctx context.Context) (jose.Key, error) {
 		return jose.Key{}, err
 	}
 	return jose.ParsePrivate([]byte(stored))
+}
+
+// acts are what an administrator does here, from the console or a terminal.
+func (c *Config) acts(db *sqlstore.DB, apis []*catalog.API) *admin.Acts {
+	return &admin.Acts{APIs: apis, Accounts: db, People: db, Passwords: &secret.Passwords{}, Issuer: c.URLs.AuthServer, Audit: db}
 }
