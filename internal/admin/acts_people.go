@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"net/url"
 	"slices"
@@ -53,6 +54,9 @@ type Invited struct {
 	Until    time.Time
 	Entry    string // in the audit
 }
+
+// LogValue keeps the link out of logs.
+func (Invited) LogValue() slog.Value { return slog.StringValue("redacted") }
 
 // normal checks a newcomer and returns the account.
 func (n Newcomer) normal() (account.Account, error) {
