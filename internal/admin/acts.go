@@ -30,6 +30,8 @@ type Acts struct {
 	Accounts  account.Store
 	People    People
 	Passwords *secret.Passwords
+	Keys      Keys
+	Rotation  Rotation
 	Issuer    string // where people sign in, and invitations lead
 	Audit     audit.Store
 }

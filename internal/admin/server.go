@@ -102,5 +102,6 @@ func (s *Server) Routes() []Route {
 		{"GET /admin", Reading, s.showHome},
 	},
 		s.peopleRoutes(),
+		s.keyRoutes(),
 	)
 }

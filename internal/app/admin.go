@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gatehouse/internal/admin"
+	"gatehouse/internal/authserver"
 	"gatehouse/internal/catalog"
 	"gatehouse/internal/client"
 	"gatehouse/internal/jose"
@@ -71,5 +72,8 @@ func (a *App) consoleKey(ctx context.Context) (jose.Key, error) {
 
 // acts are what an administrator does here, from the console or a terminal.
 func (c *Config) acts(db *sqlstore.DB, apis []*catalog.API) *admin.Acts {
-	return &admin.Acts{APIs: apis, Accounts: db, People: db, Passwords: &secret.Passwords{}, Issuer: c.URLs.AuthServer, Audit: db}
+	return &admin.Acts{
+		APIs: apis, Accounts: db, People: db, Passwords: &secret.Passwords{}, Issuer: c.URLs.AuthServer, Audit: db,
+		Keys: db, Rotation: admin.Rotation{PublishBefore: authserver.PublishBefore, KeepAfter: authserver.KeepAfter},
+	}
 }
