@@ -11,6 +11,7 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/catalog"
 	"gatehouse/internal/client"
+	"gatehouse/internal/secret"
 )
 
 // Actor is who acts, for the audit.
@@ -29,8 +30,13 @@ type Acts struct {
 	APIs      []*catalog.API
 	Clients   client.Store
 	Accounts  account.Store
+	People    People
+	Passwords *secret.Passwords
+	Keys      Keys
+	Rotation  Rotation
 	Stops     Stops
 	Documents Documents
+	Issuer    string // where people sign in, and invitations lead
 	Audit     audit.Store
 }
 

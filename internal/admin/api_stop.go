@@ -120,6 +120,3 @@ func (a *API) stopRequest(r *http.Request) (Subject, string, error) {
 	subject, err := a.Acts.Find(r.Context(), ask.Kind, ask.ID)
 	return subject, ask.Reason, err
 }
-
-// pageRows is how many rows a page of a list has.
-const pageRows = 50

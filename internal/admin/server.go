@@ -111,5 +111,7 @@ func (s *Server) Routes() []Route {
 		s.apiRoutes(),
 		s.documentRoutes(),
 		s.logRoutes(),
+		s.peopleRoutes(),
+		s.keyRoutes(),
 	)
 }

@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"gatehouse/internal/admin"
+	"gatehouse/internal/authserver"
 	"gatehouse/internal/catalog"
 	"gatehouse/internal/client"
 	"gatehouse/internal/jose"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/resource"
 	"gatehouse/internal/secret"
+	"gatehouse/internal/sqlstore"
 )
 
 // admin is the administration console. It is a client of the authorization
@@ -44,9 +46,11 @@ func (a *App) admin(ctx context.Context, apis []*catalog.API) (http.Handler, err
 		return nil, fmt.Errorf("load the key of the console's cookies: %w", err)
 	}
 	issuer := a.config.URLs.AuthServer
+	acts := a.config.acts(a.store, apis)
+	acts.Documents = documents{a}
 	s := &admin.Server{
 		URL: base, Key: seal, Accounts: a.store, Pulse: a.store, Log: a.store, Demo: a.config.demo != nil,
-		Acts:       &admin.Acts{APIs: apis, Clients: a.store, Accounts: a.store, Stops: a.store, Documents: documents{a}, Audit: a.store},
+		Acts:       acts,
 		AuthServer: &resource.AuthorizationServer{Issuer: issuer, ClientID: client.ConsoleID, Signer: signer, Client: a.peers},
 		Keys:       &jose.RemoteKeySet{URL: issuer + "/jwks.json", Client: a.peers},
 	}
@@ -111,3 +115,11 @@ func terminalClient() client.Client {
 // TerminalID is the client of terminals that administer another computer's
 // installation.
 const TerminalID = "gatehouse-terminal"
+
+// acts are what an administrator does here, from the console or a terminal.
+func (c *Config) acts(db *sqlstore.DB, apis []*catalog.API) *admin.Acts {
+	return &admin.Acts{
+		APIs: apis, Clients: db, Accounts: db, Stops: db, People: db, Passwords: &secret.Passwords{}, Issuer: c.URLs.AuthServer, Audit: db,
+		Keys: db, Rotation: admin.Rotation{PublishBefore: authserver.PublishBefore, KeepAfter: authserver.KeepAfter},
+	}
+}

@@ -13,11 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"gatehouse/internal/account"
 	"gatehouse/internal/app"
 	"gatehouse/internal/sampleapi"
 	"gatehouse/internal/shell"
-	"gatehouse/internal/sqlstore"
 	"gatehouse/internal/webtest"
 	"gatehouse/mcpclient"
 )
@@ -62,20 +60,8 @@ func installation(t *testing.T, listeners ...net.Listener) (*console, string) {
 			}
 		})
 	}
-	db, err := sqlstore.Open(t.Context(), "sqlite:"+filepath.Join(folder, "test.db"), sqlstore.Options{NoMigrate: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	for name, role := range map[string]account.Role{"root": account.Administrator, "alice": account.NoRole} {
-		if _, err := app.AddPerson(t.Context(), d.config, name, somePassword, nil); err != nil {
-			t.Fatal(err)
-		}
-		acc, err := db.AccountByName(t.Context(), name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := db.SetRole(t.Context(), acc.ID, role); err != nil {
+	for name, role := range map[string]string{"root": "admin", "alice": "none"} {
+		if _, err := app.AddPerson(t.Context(), d.config, app.NewPerson{Name: name, Role: role}, somePassword); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,11 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"gatehouse/internal/audit"
+	"gatehouse/internal/admin"
 	"gatehouse/internal/authserver"
 	"gatehouse/internal/catalog"
 	"gatehouse/internal/jose"
-	"gatehouse/internal/sqlstore"
 )
 
 // gatewayID is the client that the gateway authenticates as.
@@ -41,7 +40,7 @@ func (a *App) ensureSigningKeys(ctx context.Context, apis []*catalog.API) error 
 		if have[algorithm] {
 			continue
 		}
-		record, err := newSigningKey(algorithm, time.Now())
+		record, err := jose.NewStoredKey(algorithm, time.Now().Unix())
 		if err != nil {
 			return err
 		}
@@ -51,20 +50,6 @@ func (a *App) ensureSigningKeys(ctx context.Context, apis []*catalog.API) error 
 		have[algorithm] = true
 	}
 	return nil
-}
-
-func newSigningKey(algorithm string, now time.Time) (sqlstore.Key, error) {
-	fresh, err := jose.Generate(algorithm)
-	if err != nil {
-		return sqlstore.Key{}, err
-	}
-	private, err := fresh.MarshalPrivate()
-	if err != nil {
-		return sqlstore.Key{}, err
-	}
-	return sqlstore.Key{
-		KeyID: fresh.KeyID, Algorithm: fresh.Algorithm, Private: private, CreatedAt: now.Unix(), SignsFrom: now.Unix(),
-	}, nil
 }
 
 // loadSigningKeys reads the keys for the authorization server's keyring.
@@ -111,33 +96,14 @@ func Keys(ctx context.Context, cfg Config) (_ []KeyLine, err error) {
 	return lines, nil
 }
 
-// RotateKey adds a key that will sign in place of the others of its algorithm.
-// A running server takes part without a restart: the key is published at once
-// and signs after authserver.PublishBefore, so that no request fails. If the
-// old key is compromised there is no such grace: the new one signs at once, the
-// old one is published no more, and APIs refuse what it signed as soon as they
-// fetch the key set again.
-func RotateKey(ctx context.Context, cfg Config, algorithm string, compromised bool, reason string) (_ KeyLine, err error) {
-	db, err := OpenStore(ctx, cfg, Options{})
-	if err != nil {
-		return KeyLine{}, err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	now := time.Now()
-	record, err := newSigningKey(algorithm, now)
-	if err != nil {
-		return KeyLine{}, err
-	}
-	retire := now.Unix()
-	if !compromised {
-		record.SignsFrom = now.Add(authserver.PublishBefore).Unix()
-		retire = now.Add(authserver.PublishBefore + authserver.KeepAfter).Unix()
-	}
-	entry := audit.Entry{
-		Reason: "signing key rotated from the terminal: " + reason, Detail: map[string]string{"kid": record.KeyID, "alg": algorithm},
-	}
-	err = recorded(ctx, db, entry, func() error { return db.RotateSigningKey(ctx, record, retire) })
-	return KeyLine{record.KeyID, record.Algorithm, record.CreatedAt, record.SignsFrom, 0}, err
+// RotateKey replaces the signing key of an algorithm; see admin.Acts.RotateKey.
+func RotateKey(ctx context.Context, cfg Config, algorithm string, compromised bool, reason string) (line KeyLine, err error) {
+	err = inActs(ctx, cfg, "rotate the "+algorithm+" key", func(acts *admin.Acts) error {
+		key, _, err := acts.RotateKey(ctx, terminal(), algorithm, compromised, reason)
+		line = KeyLine{key.KeyID, key.Algorithm, key.CreatedAt, key.SignsFrom, 0}
+		return err
+	})
+	return line, err
 }
 
 // readKey reads a private key that must be readable by this user alone. The

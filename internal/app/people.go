@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
 	"gatehouse/internal/account"
+	"gatehouse/internal/admin"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/client"
 	"gatehouse/internal/oauth"
@@ -15,27 +17,116 @@ import (
 	"gatehouse/internal/sqlstore"
 )
 
-// AddPerson creates an account with a password and claims, and returns its ID.
-func AddPerson(ctx context.Context, cfg Config, name, password string, claims map[string]string) (_ string, err error) {
-	db, err := OpenStore(ctx, cfg, Options{})
-	if err != nil {
-		return "", err
+// terminal is who acts there: whoever may read the configuration.
+func terminal() admin.Actor { return admin.Actor{From: "the terminal"} }
+
+// inActs runs what an administrator does on the configured store. What is
+// refused is named with what was tried.
+func inActs(ctx context.Context, cfg Config, what string, act func(*admin.Acts) error) error {
+	return inStore(ctx, cfg, func(db *sqlstore.DB) error {
+		err := act(cfg.acts(db, nil))
+		if told := admin.Refusal(err); told != "" {
+			return fmt.Errorf("%s: %s", what, told)
+		}
+		return err
+	})
+}
+
+// NewPerson is somebody who shall be able to sign in.
+type NewPerson struct {
+	Name   string
+	Role   string            // admin, auditor or none, the default
+	Claims map[string]string // attributes that APIs may be told
+}
+
+func (n NewPerson) newcomer() admin.Newcomer {
+	return admin.Newcomer{Name: n.Name, Role: roleNamed(n.Role), Claims: n.Claims}
+}
+
+// roleNamed is a role as operators name it.
+func roleNamed(name string) account.Role {
+	if name == "none" {
+		return account.NoRole
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	normal, err := account.Normalize(name)
-	if err != nil {
-		return "", fmt.Errorf("add %q: %w", name, err)
+	return account.Role(name)
+}
+
+// InvitationLine is an invitation as an operator sees it, who passes it on. The
+// link is a secret.
+type InvitationLine struct {
+	ID    string `json:"id"`
+	Name  string `json:"name"`
+	Link  string `json:"link"`
+	Until int64  `json:"expires_at"` // Unix seconds
+}
+
+// LogValue keeps the link out of logs.
+func (InvitationLine) LogValue() slog.Value { return slog.StringValue("redacted") }
+
+// AddPerson creates an account with a password, and returns its ID.
+func AddPerson(ctx context.Context, cfg Config, n NewPerson, password string) (id string, err error) {
+	err = inActs(ctx, cfg, "add "+displayed(n.Name), func(acts *admin.Acts) error {
+		id, err = acts.AddPerson(ctx, terminal(), n.newcomer(), password)
+		return err
+	})
+	return id, err
+}
+
+// InvitePerson creates an account and returns the link by which its person
+// chooses a password.
+func InvitePerson(ctx context.Context, cfg Config, n NewPerson) (line InvitationLine, err error) {
+	if cfg.URLs.AuthServer == "" {
+		return line, errors.New("people sign in elsewhere: there is no urls.authserver for the link to lead to")
 	}
-	hash, err := new(secret.Passwords).Hash(ctx, password)
-	if err != nil {
-		return "", err
+	err = inActs(ctx, cfg, "invite "+displayed(n.Name), func(acts *admin.Acts) error {
+		invited, err := acts.Invite(ctx, terminal(), n.newcomer())
+		line = InvitationLine{invited.ID, invited.Name, invited.Link, invited.Until.Unix()}
+		return err
+	})
+	return line, err
+}
+
+// SetRole changes what a person may do in the administration.
+func SetRole(ctx context.Context, cfg Config, name, role, reason string) error {
+	return onPerson(ctx, cfg, "change the role of", name, func(acts *admin.Acts, id string) error {
+		_, err := acts.SetRole(ctx, terminal(), id, roleNamed(role), reason)
+		return err
+	})
+}
+
+// SetPassword gives a person a password, and signs them out everywhere.
+func SetPassword(ctx context.Context, cfg Config, name, password string) error {
+	return onPerson(ctx, cfg, "set the password of", name, func(acts *admin.Acts, id string) error {
+		_, err := acts.SetPassword(ctx, terminal(), id, password)
+		return err
+	})
+}
+
+// onPerson runs an act on the account of a name.
+func onPerson(ctx context.Context, cfg Config, what, name string, act func(acts *admin.Acts, id string) error) error {
+	what += " " + displayed(name)
+	return inActs(ctx, cfg, what, func(acts *admin.Acts) error {
+		normal, err := account.Normalize(name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		a, err := acts.Accounts.AccountByName(ctx, normal)
+		if errors.Is(err, account.ErrNotFound) {
+			return fmt.Errorf("%s: nobody has this name; see `gatehouse person list`", what)
+		}
+		if err != nil {
+			return err
+		}
+		return act(acts, a.ID)
+	})
+}
+
+// displayed is a name as it is stored, or as it was typed if it cannot be.
+func displayed(name string) string {
+	if normal, err := account.Normalize(name); err == nil {
+		return normal
 	}
-	a := account.Account{ID: secret.ID(), Name: normal, PasswordHash: hash, Claims: claims, CreatedAt: time.Now().Unix()}
-	entry := audit.Entry{AccountID: a.ID, Reason: "person added from the terminal", Detail: map[string]string{"name": normal}}
-	if err := recorded(ctx, db, entry, func() error { return db.AddAccount(ctx, a) }); err != nil {
-		return "", fmt.Errorf("add %s: %w", normal, err)
-	}
-	return a.ID, nil
+	return fmt.Sprintf("%.100q", name)
 }
 
 // NewClient is a client that an administrator creates.

@@ -169,7 +169,7 @@ func (a *App) authServer(ctx context.Context, apis []*catalog.API) (http.Handler
 	}
 	s := &authserver.Server{
 		Issuer: a.config.URLs.AuthServer, APIs: apis,
-		Accounts: a.store, Clients: a.store, Requests: a.store, Grants: a.store, Revocations: a.store, StepUps: a.store, Connections: a.store, Pauses: a.store, Audit: a.store, Inbox: a.store,
+		Accounts: a.store, Invitations: a.store, Clients: a.store, Requests: a.store, Grants: a.store, Revocations: a.store, StepUps: a.store, Connections: a.store, Pauses: a.store, Audit: a.store, Inbox: a.store,
 		Authenticator: &account.Authenticator{
 			Method: account.Method(a.config.SignIn), Accounts: a.store, Passwords: &secret.Passwords{},
 		},

@@ -35,6 +35,8 @@ func newCookieJar(issuer *url.URL) cookieJar {
 
 func (j cookieJar) session() string { return j.prefix + "gatehouse-session" }
 
+func (j cookieJar) invitation() string { return j.prefix + "gatehouse-invitation" }
+
 // flow names the cookie that binds one authorization request to one browser.
 func (j cookieJar) flow(requestID string) string { return j.flowPrefix() + requestID }
 
@@ -77,7 +79,7 @@ func (j cookieJar) tidy(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, c := range r.Cookies() {
 		isFlow := strings.HasPrefix(c.Name, j.flowPrefix())
-		foreign := !isFlow && c.Name != j.session() && oversized(r)
+		foreign := !isFlow && c.Name != j.session() && c.Name != j.invitation() && oversized(r)
 		if cleared == maxCleared || !foreign && (!isFlow || over <= 0) {
 			continue
 		}

@@ -112,7 +112,7 @@ func newWorld(t *testing.T, o options) *world {
 			}),
 			newAPI(t, "notes", "/notes", other, notes, nil),
 		},
-		Accounts: db, Clients: db, Requests: db, Grants: db, Revocations: db, StepUps: db, Connections: db, Pauses: db, Audit: db, Inbox: db,
+		Accounts: db, Invitations: db, Clients: db, Requests: db, Grants: db, Revocations: db, StepUps: db, Connections: db, Pauses: db, Audit: db, Inbox: db,
 		Authenticator: &account.Authenticator{Method: account.Username, Accounts: db, Passwords: &secret.Passwords{}, NewClaims: map[string]string{"region": "USA"}},
 		Keys: &authserver.Keyring{Load: func(context.Context) ([]authserver.SigningKey, error) {
 			return []authserver.SigningKey{{Key: serverKey}}, nil

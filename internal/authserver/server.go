@@ -25,6 +25,7 @@ type Server struct {
 	Issuer        string         // its identifier and base URL, without trailing slash
 	APIs          []*catalog.API // whose resources tokens are issued for
 	Accounts      account.Store
+	Invitations   account.Invitations
 	Clients       client.Store
 	Requests      grant.Requests
 	Grants        grant.Store
@@ -109,6 +110,8 @@ func (s *Server) Handler() (http.Handler, error) {
 	mux.Handle("POST /account/end", s.browser(s.endConnection))
 	mux.Handle("POST /account/narrow", s.browser(s.narrowConnection))
 	mux.Handle("POST /account/leave", s.browser(s.leave))
+	mux.Handle("GET /invitation", s.browser(s.openInvitation))
+	mux.Handle("POST /invitation", s.browser(s.acceptInvitation))
 	mux.Handle("GET /{$}", s.browser(s.front))
 	mux.Handle("GET /assets/", page.Assets())
 	return mux, nil

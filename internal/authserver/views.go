@@ -173,3 +173,10 @@ type NoticeView struct {
 	Link     string // a path of this server, or empty; LinkText names it
 	LinkText string
 }
+
+// InvitationView asks somebody who was invited for a password.
+type InvitationView struct {
+	Host    string
+	Name    string // of the account
+	Problem string
+}

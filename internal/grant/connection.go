@@ -25,3 +25,9 @@ type Connections interface {
 	// EndConnection ends a grant and all that hangs off it.
 	EndConnection(ctx context.Context, accountID, grantID string, now time.Time) error
 }
+
+// Listed is a live grant in a list.
+type Listed struct {
+	Grant
+	Client string // its name; empty if it is gone
+}

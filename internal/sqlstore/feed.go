@@ -86,7 +86,7 @@ func (d *DB) EndClient(ctx context.Context, clientID string, now time.Time) (gra
 
 // EndAccount ends every grant of an account, with its codes and tokens, and its
 // sessions and the requests that wait for its answer. It returns how many grants
-// were live. The account itself stays.
+// were live. The account itself stays. account.ErrLastAdministrator if it is that.
 func (d *DB) EndAccount(ctx context.Context, accountID string, now time.Time) (grants int, err error) {
 	grants, err = d.endParty(ctx, "end account", oauth.SubjectAccount, "account_id = $1 AND account_id <> ''", accountID, deleteSessions, now)
 	if errors.Is(err, grant.ErrNotFound) { // signed in nowhere and allowed nothing
@@ -97,7 +97,13 @@ func (d *DB) EndAccount(ctx context.Context, accountID string, now time.Time) (g
 
 func (d *DB) endParty(ctx context.Context, what, subject, whose, id, besides string, now time.Time) (grants int, err error) {
 	var touched int64
+	var refusal error // apart from the step's error, which would name the step
 	err = d.do(ctx, what, func(ctx context.Context, q runner) error {
+		if subject == oauth.SubjectAccount {
+			if refusal, err = leavesAdministrator(ctx, q, id); refusal != nil || err != nil {
+				return err
+			}
+		}
 		if _, err := q.ExecContext(ctx, `DELETE FROM requests WHERE `+whose, id); err != nil {
 			return err
 		}
@@ -115,6 +121,9 @@ func (d *DB) endParty(ctx context.Context, what, subject, whose, id, besides str
 		}
 		return announce(ctx, q, subject, id, now)
 	})
+	if refusal != nil {
+		return 0, errors.Join(err, refusal)
+	}
 	if err == nil && touched == 0 {
 		err = grant.ErrNotFound
 	}

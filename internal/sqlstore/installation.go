@@ -4,18 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-)
 
-// Key is a signing key of this installation.
-type Key struct {
-	KeyID     string
-	Algorithm string
-	Private   []byte // JWK (RFC 7517)
-	CreatedAt int64  // Unix seconds
-	// SignsFrom is when it begins to sign, PublishedUntil when its public half
-	// leaves the key set; 0 means not yet known. Unix seconds.
-	SignsFrom, PublishedUntil int64
-}
+	"gatehouse/internal/jose"
+)
 
 const (
 	insertKey = `INSERT INTO signing_keys (key_id, slot, algorithm, private, created_at, signs_from, published_until)
@@ -35,13 +26,13 @@ const (
 )
 
 // SigningKeys returns the signing keys, oldest first.
-func (d *DB) SigningKeys(ctx context.Context) ([]Key, error) {
+func (d *DB) SigningKeys(ctx context.Context) ([]jose.StoredKey, error) {
 	rows, err := d.pool.QueryContext(ctx, selectKeys)
 	if err != nil {
 		return nil, fmt.Errorf("read signing keys: %w", err)
 	}
 	defer rows.Close()
-	var keys []Key
+	var keys []jose.StoredKey
 	for rows.Next() {
 		k, err := scanKey(rows)
 		if err != nil {
@@ -57,7 +48,7 @@ func (d *DB) SigningKeys(ctx context.Context) ([]Key, error) {
 
 // RotateSigningKey stores k, whose ID must be new, and ends the publication of
 // the other keys of its algorithm at retire, Unix seconds.
-func (d *DB) RotateSigningKey(ctx context.Context, k Key, retire int64) error {
+func (d *DB) RotateSigningKey(ctx context.Context, k jose.StoredKey, retire int64) error {
 	return d.do(ctx, "rotate signing key", func(ctx context.Context, q runner) error {
 		if _, err := q.ExecContext(ctx, retireKeys, k.Algorithm, retire); err != nil {
 			return err
@@ -70,8 +61,8 @@ func (d *DB) RotateSigningKey(ctx context.Context, k Key, retire int64) error {
 // AddFirstSigningKey stores the key of its algorithm that an installation starts with and
 // returns the one that stands: of two processes that start at once, both get the
 // same.
-func (d *DB) AddFirstSigningKey(ctx context.Context, k Key) (Key, error) {
-	var first Key
+func (d *DB) AddFirstSigningKey(ctx context.Context, k jose.StoredKey) (jose.StoredKey, error) {
+	var first jose.StoredKey
 	err := d.do(ctx, "add first signing key", func(ctx context.Context, q runner) error {
 		_, err := q.ExecContext(ctx, addFirstKey, k.KeyID, firstSlot+k.Algorithm, k.Algorithm, string(k.Private), k.CreatedAt, k.SignsFrom, k.PublishedUntil)
 		if err != nil {
@@ -81,13 +72,13 @@ func (d *DB) AddFirstSigningKey(ctx context.Context, k Key) (Key, error) {
 		return err
 	})
 	if err != nil {
-		return Key{}, err
+		return jose.StoredKey{}, err
 	}
 	return first, nil
 }
 
-func scanKey(row scanner) (Key, error) {
-	var k Key
+func scanKey(row scanner) (jose.StoredKey, error) {
+	var k jose.StoredKey
 	var private string
 	err := row.Scan(&k.KeyID, &k.Algorithm, &private, &k.CreatedAt, &k.SignsFrom, &k.PublishedUntil)
 	k.Private = []byte(private)

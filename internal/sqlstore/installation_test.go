@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gatehouse/internal/jose"
 	"gatehouse/internal/sqlstore"
 )
 
@@ -18,28 +19,28 @@ func TestSigningKeys(t *testing.T) {
 		if err != nil || len(keys) != 0 {
 			t.Fatalf("keys of a new database: %v, %v", keys, err)
 		}
-		first := sqlstore.Key{KeyID: "k1", Algorithm: "ES256", Private: []byte(`{"kty":"EC"}`), CreatedAt: now.Unix()}
+		first := jose.StoredKey{KeyID: "k1", Algorithm: "ES256", Private: []byte(`{"kty":"EC"}`), CreatedAt: now.Unix()}
 		got, err := db.AddFirstSigningKey(ctx, first)
 		must(t, err)
 		if diff := cmp.Diff(first, got); diff != "" {
 			t.Errorf("first key:\n%s", diff)
 		}
-		got, err = db.AddFirstSigningKey(ctx, sqlstore.Key{KeyID: "k2", Algorithm: "ES256"})
+		got, err = db.AddFirstSigningKey(ctx, jose.StoredKey{KeyID: "k2", Algorithm: "ES256"})
 		must(t, err)
 		if diff := cmp.Diff(first, got); diff != "" {
 			t.Errorf("first key of the second process:\n%s", diff)
 		}
-		second := sqlstore.Key{KeyID: "k0", Algorithm: "RS256", Private: []byte(`{}`), CreatedAt: now.Unix() + 1}
+		second := jose.StoredKey{KeyID: "k0", Algorithm: "RS256", Private: []byte(`{}`), CreatedAt: now.Unix() + 1}
 		must(t, db.RotateSigningKey(ctx, second, 7))
 		if db.RotateSigningKey(ctx, second, 7) == nil {
 			t.Error("two keys have one ID")
 		}
-		third := sqlstore.Key{KeyID: "k3", Algorithm: "ES256", Private: []byte(`{}`), CreatedAt: now.Unix() + 2, SignsFrom: now.Unix() + 9}
+		third := jose.StoredKey{KeyID: "k3", Algorithm: "ES256", Private: []byte(`{}`), CreatedAt: now.Unix() + 2, SignsFrom: now.Unix() + 9}
 		must(t, db.RotateSigningKey(ctx, third, now.Unix()+10))
 		first.PublishedUntil = now.Unix() + 10 // of its algorithm; the other's is untouched
 		keys, err = db.SigningKeys(ctx)
 		must(t, err)
-		if diff := cmp.Diff([]sqlstore.Key{first, second, third}, keys); diff != "" {
+		if diff := cmp.Diff([]jose.StoredKey{first, second, third}, keys); diff != "" {
 			t.Errorf("keys:\n%s", diff)
 		}
 	})

@@ -26,9 +26,15 @@ const (
 // Pause implements grant.Stops: tokens are worth nothing, refresh tokens are
 // refused without being consumed, and the sessions of an account are ended. What
 // is paused of APIs and tools is for gateways to refuse.
+// account.ErrLastAdministrator if nobody else could take the pause back.
 func (d *DB) Pause(ctx context.Context, subject, id, reason string, now time.Time) (paused bool, err error) {
 	var refusal error // apart from the step's error, which would name the step
 	err = d.do(ctx, "pause", func(ctx context.Context, q runner) error {
+		if subject == oauth.SubjectAccount {
+			if refusal, err = leavesAdministrator(ctx, q, id); refusal != nil || err != nil {
+				return err
+			}
+		}
 		if refusal, err = roomFor(ctx, q, subject, id); refusal != nil || err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gatehouse/internal/grant"
+	"gatehouse/internal/jose"
 	"gatehouse/internal/secret"
 	"gatehouse/internal/sqlstore"
 )
@@ -34,7 +35,7 @@ func child(role string) int {
 	defer db.Close()
 	switch role {
 	case "first key":
-		key, err := db.AddFirstSigningKey(ctx, sqlstore.Key{KeyID: secret.ID(), Algorithm: "ES256", CreatedAt: 1})
+		key, err := db.AddFirstSigningKey(ctx, jose.StoredKey{KeyID: secret.ID(), Algorithm: "ES256", CreatedAt: 1})
 		fmt.Println("key", key.KeyID, err)
 	case "redeem":
 		err := db.RedeemCode(ctx, "c", aToken(secret.Hash(secret.ID())), now)

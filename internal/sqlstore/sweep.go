@@ -37,6 +37,7 @@ func (d *DB) Sweep(ctx context.Context, now time.Time) (removed int, err error) 
 			AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.client_id = c.id) LIMIT $2)`, now.Add(-unusedKept)},
 		{`DELETE FROM events WHERE number IN (SELECT number FROM events WHERE at <= $1 ORDER BY number LIMIT $2)`, now.Add(-grant.EventLifetime)},
 		{`DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE expires_at <= $1 LIMIT $2)`, now},
+		{`DELETE FROM invitations WHERE account_id IN (SELECT account_id FROM invitations WHERE expires_at <= $1 LIMIT $2)`, now},
 		{`DELETE FROM assertions WHERE hash IN (SELECT hash FROM assertions WHERE expires_at <= $1 LIMIT $2)`, now},
 	} {
 		for {

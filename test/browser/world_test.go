@@ -115,7 +115,7 @@ func installation(t *testing.T, lines ...string) *place {
 		t.Fatal(err)
 	}
 	return serve(t, config, l, func(*app.App) error {
-		_, err := app.AddPerson(t.Context(), config, "alice", password, map[string]string{"region": "USA"})
+		_, err := app.AddPerson(t.Context(), config, app.NewPerson{Name: "alice", Claims: map[string]string{"region": "USA"}}, password)
 		return err
 	})
 }
