@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"net/url"
 	"strings"
 	"time"
 
@@ -59,11 +60,14 @@ func (s Subject) What() string {
 }
 
 // Path is where it is stopped.
-func (s Subject) Path() string {
+func (s Subject) Path() string { return s.To("stop") }
+
+// To is where one of the acts on it is: pause, resume, end, or stop for all.
+func (s Subject) To(act string) string {
 	if s.ID == "" {
-		return "/admin/stop/" + s.Kind
+		return "/admin/" + act + "/" + s.Kind
 	}
-	return "/admin/stop/" + s.Kind + "/" + s.ID
+	return "/admin/" + act + "/" + s.Kind + "/" + url.PathEscape(s.ID)
 }
 
 // Find returns the subject of an address, which must exist.

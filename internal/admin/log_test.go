@@ -58,7 +58,7 @@ func newLogWorld(t *testing.T, dsn string) *logWorld {
 	t.Cleanup(func() { w.must(w.db.Close()) })
 	s := &admin.Server{
 		URL: consoleHost, Key: secret.New(""), AuthServer: &resource.AuthorizationServer{Issuer: "http://login.example"}, Keys: &jose.RemoteKeySet{},
-		Accounts: w.db, Pulse: w.db, Log: w.db,
+		Accounts: w.db, Pulse: w.db, Log: w.db, Agents: w.db,
 		Acts: &admin.Acts{Clients: w.db, Accounts: w.db, Stops: w.db, Audit: w.db,
 			APIs: []*catalog.API{{Name: "customers", Title: "Customer API", Tools: []*catalog.Tool{{Name: "fetch-users", Title: "List users"}, {Name: "refund-order", Title: "Refund"}}}}},
 	}

@@ -39,6 +39,7 @@ type Server struct {
 	Accounts   account.Store                 // sessions and roles
 	Acts       *Acts
 	Pulse      audit.Pulse
+	Agents     Agents
 	Log        Log  // what the audit pages and the search read
 	Demo       bool // the pages say that this is a demonstration
 
@@ -53,7 +54,7 @@ type Server struct {
 // Handler checks the server's fields and returns its routes.
 func (s *Server) Handler() (http.Handler, error) {
 	u, err := url.Parse(s.URL)
-	if err != nil || u.Host == "" || s.AuthServer == nil || s.Keys == nil || s.Key == "" || s.Accounts == nil || s.Acts == nil || s.Pulse == nil || s.Log == nil {
+	if err != nil || u.Host == "" || s.AuthServer == nil || s.Keys == nil || s.Key == "" || s.Accounts == nil || s.Acts == nil || s.Pulse == nil || s.Agents == nil || s.Log == nil {
 		return nil, errors.New("the administration console needs a URL, an authorization server with its keys, a key, accounts, acts and the audit log")
 	}
 	if s.pages, err = page.Parse(pageFiles, "pages/*.html"); err != nil {
@@ -107,6 +108,7 @@ func (s *Server) Routes() []Route {
 		{"POST /admin/sign-out", Anybody, s.signOut},
 		{"GET /admin", Reading, s.showHome},
 	},
+		s.agentRoutes(),
 		s.stopRoutes(),
 		s.apiRoutes(),
 		s.documentRoutes(),

@@ -49,7 +49,7 @@ func (a *App) admin(ctx context.Context, apis []*catalog.API) (http.Handler, err
 	acts := a.config.acts(a.store, apis)
 	acts.Documents = documents{a}
 	s := &admin.Server{
-		URL: base, Key: seal, Accounts: a.store, Pulse: a.store, Log: a.store, Demo: a.config.demo != nil,
+		URL: base, Key: seal, Accounts: a.store, Pulse: a.store, Log: a.store, Agents: a.store, Demo: a.config.demo != nil,
 		Acts:       acts,
 		AuthServer: &resource.AuthorizationServer{Issuer: issuer, ClientID: client.ConsoleID, Signer: signer, Client: a.peers},
 		Keys:       &jose.RemoteKeySet{URL: issuer + "/jwks.json", Client: a.peers},

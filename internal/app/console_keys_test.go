@@ -1,14 +1,17 @@
 package app_test
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"gatehouse/internal/account"
 	"gatehouse/internal/app"
 	"gatehouse/internal/audit"
+	"gatehouse/internal/jose"
 )
 
 // The page tells which key signs; a key is replaced gently, or at once because
@@ -37,8 +40,9 @@ func TestConsoleKeys(t *testing.T) {
 		t.Errorf("audit: %+v", e)
 	}
 	after, err := d.database().SigningKeys(t.Context())
+	slices.SortFunc(after, func(a, b jose.StoredKey) int { return cmp.Compare(a.SignsFrom, b.SignsFrom) }) // made in one second, perhaps
 	if err != nil || len(after) != 2 || after[1].SignsFrom <= after[1].CreatedAt || after[0].PublishedUntil <= after[1].SignsFrom {
-		t.Fatalf("after a gentle rotation: %+v, %v", after, err)
+		t.Fatalf("after a gentle rotation: %d keys, %v", len(after), err)
 	}
 
 	d.sees(follow(form.Submit("act=rotate", url.Values{"way": {"compromised"}, "reason": {"a lost backup"}})), 200, "Done.", "published no more")

@@ -29,5 +29,6 @@ type Connections interface {
 // Listed is a live grant in a list.
 type Listed struct {
 	Grant
-	Client string // its name; empty if it is gone
+	Client string // its name; empty if it is gone, or the list is its own
+	Person string // likewise
 }

@@ -15,14 +15,15 @@ const (
 	clientColumns = `id, origin, name, uri, application_type, redirect_uris, grant_types, response_types,
 		auth_method, secret_hash, jwks, jwks_uri, scope, created_at, post_logout_redirect_uris`
 	clientValues = `($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
-	insertClient = `INSERT INTO clients (` + clientColumns + `) VALUES ` + clientValues
-	addClient    = insertClient + ` ON CONFLICT DO NOTHING`
-	putClient    = insertClient + ` ON CONFLICT (id) DO UPDATE SET origin = excluded.origin, name = excluded.name,
+	insertClient = `INSERT INTO clients (` + clientColumns + `, shape, host)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
+	addClient = insertClient + ` ON CONFLICT DO NOTHING`
+	putClient = insertClient + ` ON CONFLICT (id) DO UPDATE SET origin = excluded.origin, name = excluded.name,
 		uri = excluded.uri, application_type = excluded.application_type, redirect_uris = excluded.redirect_uris,
 		grant_types = excluded.grant_types, response_types = excluded.response_types,
 		auth_method = excluded.auth_method, secret_hash = excluded.secret_hash, jwks = excluded.jwks,
 		jwks_uri = excluded.jwks_uri, scope = excluded.scope, created_at = excluded.created_at,
-		post_logout_redirect_uris = excluded.post_logout_redirect_uris`
+		post_logout_redirect_uris = excluded.post_logout_redirect_uris, shape = excluded.shape, host = excluded.host`
 	selectClient = `SELECT ` + clientColumns + ` FROM clients WHERE id = $1`
 	// holdUnchanged changes nothing, but locks the row if it is as it was read.
 	holdUnchanged = `UPDATE clients SET name = name WHERE (` + clientColumns + `) = ` + clientValues
@@ -37,7 +38,7 @@ const assertionSlack = 2 * time.Minute
 
 // AddClient implements client.Store.
 func (d *DB) AddClient(ctx context.Context, c client.Client) error {
-	row, err := clientRow(c)
+	row, err := newRow(c)
 	if err != nil {
 		return fmt.Errorf("add client: %w", err)
 	}
@@ -50,7 +51,7 @@ func (d *DB) AddClient(ctx context.Context, c client.Client) error {
 
 // PutClient implements client.Store.
 func (d *DB) PutClient(ctx context.Context, c client.Client) error {
-	row, err := clientRow(c)
+	row, err := newRow(c)
 	if err != nil {
 		return fmt.Errorf("put client: %w", err)
 	}
@@ -61,7 +62,7 @@ func (d *DB) PutClient(ctx context.Context, c client.Client) error {
 // ReplaceClient implements client.Store.
 func (d *DB) ReplaceClient(ctx context.Context, old, c client.Client, now time.Time) error {
 	was, errOld := clientRow(old)
-	row, err := clientRow(c)
+	row, err := newRow(c)
 	if err = errors.Join(errOld, err); err != nil {
 		return fmt.Errorf("replace client: %w", err)
 	}
@@ -108,7 +109,7 @@ func (d *DB) Client(ctx context.Context, id string) (client.Client, error) {
 func (d *DB) SetGateways(ctx context.Context, gateways []client.Client) error {
 	rows := make([][]any, len(gateways))
 	for i, g := range gateways {
-		row, err := clientRow(g)
+		row, err := newRow(g)
 		if err != nil {
 			return fmt.Errorf("set gateways: %w", err)
 		}
@@ -137,6 +138,17 @@ func (d *DB) UseAssertion(ctx context.Context, clientID, jti string, expires, no
 		return client.ErrReplayed
 	}
 	return err
+}
+
+// newRow returns the values of a row that is written. What is a part of the
+// installation itself is no agent, and has no shape.
+func newRow(c client.Client) ([]any, error) {
+	row, err := clientRow(c)
+	shape := c.Shape()
+	if c.Origin == client.Gateway || c.Origin == client.Console {
+		shape = ""
+	}
+	return append(row, shape, c.Host()), err
 }
 
 // clientRow returns the values of clientColumns.

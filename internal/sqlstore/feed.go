@@ -22,7 +22,7 @@ const (
 
 	endGrantsOf    = `UPDATE grants SET ended_at = $2 WHERE ended_at IS NULL AND `
 	deleteSessions = `DELETE FROM sessions WHERE account_id = $1`
-	deleteClient   = `DELETE FROM clients WHERE id = $1 AND origin <> 'gateway'`
+	deleteClient   = `DELETE FROM clients WHERE id = $1 AND origin NOT IN ('gateway', 'console')`
 )
 
 // announce appends an event to the feed. It comes last in its transaction:

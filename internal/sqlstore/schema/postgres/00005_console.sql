@@ -55,3 +55,49 @@ ALTER TABLE accounts ADD COLUMN search_name TEXT COLLATE "C" GENERATED ALWAYS AS
 CREATE INDEX accounts_search ON accounts (search_name, id);
 ALTER TABLE clients ADD COLUMN search_name TEXT COLLATE "C" GENERATED ALWAYS AS (lower(name COLLATE "C")) STORED;
 CREATE INDEX clients_search ON clients (search_name, id);
+
+-- Agents: identical registrations are shown as one (security.md 2). shape is what
+-- they have in common; what is here already stands by itself.
+ALTER TABLE clients ADD COLUMN shape TEXT NOT NULL DEFAULT '';
+ALTER TABLE clients ADD COLUMN host TEXT NOT NULL DEFAULT '';
+UPDATE clients SET shape = id WHERE origin NOT IN ('gateway', 'console');
+CREATE INDEX clients_shape ON clients (shape, created_at, id);
+CREATE TABLE agents (
+	shape         TEXT COLLATE "C" PRIMARY KEY NOT NULL,
+	client_id     TEXT NOT NULL,
+	origin        TEXT NOT NULL,
+	name          TEXT NOT NULL,
+	search_name   TEXT COLLATE "C" NOT NULL,
+	host          TEXT COLLATE "C" NOT NULL,
+	first_at      BIGINT NOT NULL,
+	last_at       BIGINT NOT NULL,
+	registrations BIGINT NOT NULL
+);
+CREATE INDEX agents_last ON agents (last_at, shape);
+CREATE INDEX agents_origin ON agents (origin, last_at, shape);
+CREATE INDEX agents_name ON agents (search_name, shape);
+CREATE INDEX agents_host ON agents (host, last_at, shape);
+INSERT INTO agents SELECT id, id, origin, name, lower(name COLLATE "C"), '', created_at, created_at, 1 FROM clients WHERE shape <> '';
+CREATE INDEX grants_of_client ON grants (client_id, created_at, id);
+
+-- Whatever adds, changes or removes a client keeps agents right.
+-- +goose StatementBegin
+CREATE FUNCTION keep_agents() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF TG_OP = 'UPDATE' AND (NEW.shape, NEW.name, NEW.host, NEW.origin) = (OLD.shape, OLD.name, OLD.host, OLD.origin) THEN
+		RETURN NULL;
+	END IF;
+	IF TG_OP <> 'INSERT' AND OLD.shape <> '' THEN
+		UPDATE agents SET registrations = registrations - 1 WHERE shape = OLD.shape;
+		DELETE FROM agents WHERE shape = OLD.shape AND registrations <= 0;
+		UPDATE agents SET client_id = (SELECT id FROM clients WHERE shape = OLD.shape ORDER BY created_at DESC, id DESC LIMIT 1)
+			WHERE shape = OLD.shape AND client_id = OLD.id;
+	END IF;
+	IF TG_OP <> 'DELETE' AND NEW.shape <> '' THEN
+		INSERT INTO agents VALUES (NEW.shape, NEW.id, NEW.origin, NEW.name, lower(NEW.name COLLATE "C"), NEW.host, NEW.created_at, NEW.created_at, 1)
+		ON CONFLICT (shape) DO UPDATE SET client_id = excluded.client_id, last_at = greatest(agents.last_at, excluded.last_at), registrations = agents.registrations + 1;
+	END IF;
+	RETURN NULL;
+END $$;
+-- +goose StatementEnd
+CREATE TRIGGER agents_kept AFTER INSERT OR UPDATE OR DELETE ON clients FOR EACH ROW EXECUTE FUNCTION keep_agents();
