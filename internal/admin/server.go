@@ -37,6 +37,7 @@ type Server struct {
 	Key        string                        // seals what a sign-in leaves in the browser; made by secret.New
 	Accounts   account.Store                 // sessions and roles
 	Acts       *Acts
+	Settings   Settings
 	Demo       bool // the pages say that this is a demonstration
 
 	pages  *page.Set
@@ -103,5 +104,6 @@ func (s *Server) Routes() []Route {
 	},
 		s.peopleRoutes(),
 		s.keyRoutes(),
+		s.settingsRoutes(),
 	)
 }

@@ -42,10 +42,14 @@ func (a *App) admin(ctx context.Context, apis []*catalog.API) (http.Handler, err
 	if err != nil {
 		return nil, fmt.Errorf("load the key of the console's cookies: %w", err)
 	}
+	settings, err := a.settings()
+	if err != nil {
+		return nil, err
+	}
 	issuer := a.config.URLs.AuthServer
 	s := &admin.Server{
 		URL: base, Key: seal, Accounts: a.store, Demo: a.config.demo != nil,
-		Acts:       a.config.acts(a.store, apis),
+		Acts: a.config.acts(a.store, apis), Settings: settings,
 		AuthServer: &resource.AuthorizationServer{Issuer: issuer, ClientID: client.ConsoleID, Signer: signer, Client: a.peers},
 		Keys:       &jose.RemoteKeySet{URL: issuer + "/jwks.json", Client: a.peers},
 	}
