@@ -40,6 +40,8 @@ type place struct {
 	Login, MCP string
 	Home       string
 	Agent      string // the agent front end; empty without one
+	Admin      string // the administration console; empty without one
+	Password   string // of a demo's administrator
 	http       *http.Client
 }
 
@@ -73,7 +75,7 @@ func serve(t *testing.T, config app.Config, l net.Listener, prepare func(*app.Ap
 		}
 	})
 	_, port, _ := strings.Cut(l.Addr().String(), ":")
-	return &place{t: t, Login: config.URLs.AuthServer, MCP: config.URLs.Gateway, Home: "http://localhost:" + port, Agent: config.URLs.Agent, http: &http.Client{Transport: transport}}
+	return &place{t: t, Login: config.URLs.AuthServer, MCP: config.URLs.Gateway, Home: "http://localhost:" + port, Agent: config.URLs.Agent, Admin: config.URLs.Admin, http: &http.Client{Transport: transport}}
 }
 
 // demo is the demo, where any name signs in.
@@ -84,7 +86,10 @@ func demo(t *testing.T) *place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return serve(t, config, l, func(a *app.App) error { _, err := a.SeedDemo(t.Context()); return err })
+	var secret string
+	p := serve(t, config, l, func(a *app.App) (err error) { secret, err = a.SeedDemo(t.Context()); return err })
+	p.Password = secret
+	return p
 }
 
 // installation is one where alice signs in with a password; lines are added to
