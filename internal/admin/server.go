@@ -40,7 +40,8 @@ type Server struct {
 	Acts       *Acts
 	Pulse      audit.Pulse
 	Agents     Agents
-	Log        Log  // what the audit pages and the search read
+	Log        Log // what the audit pages and the search read
+	Settings   Settings
 	Demo       bool // the pages say that this is a demonstration
 
 	pages  *page.Set
@@ -115,5 +116,6 @@ func (s *Server) Routes() []Route {
 		s.logRoutes(),
 		s.peopleRoutes(),
 		s.keyRoutes(),
+		s.settingsRoutes(),
 	)
 }

@@ -45,12 +45,16 @@ func (a *App) admin(ctx context.Context, apis []*catalog.API) (http.Handler, err
 	if err != nil {
 		return nil, fmt.Errorf("load the key of the console's cookies: %w", err)
 	}
+	settings, err := a.settings()
+	if err != nil {
+		return nil, err
+	}
 	issuer := a.config.URLs.AuthServer
 	acts := a.config.acts(a.store, apis)
 	acts.Documents = documents{a}
 	s := &admin.Server{
 		URL: base, Key: seal, Accounts: a.store, Pulse: a.store, Log: a.store, Agents: a.store, Demo: a.config.demo != nil,
-		Acts:       acts,
+		Acts: acts, Settings: settings,
 		AuthServer: &resource.AuthorizationServer{Issuer: issuer, ClientID: client.ConsoleID, Signer: signer, Client: a.peers},
 		Keys:       &jose.RemoteKeySet{URL: issuer + "/jwks.json", Client: a.peers},
 	}

@@ -53,7 +53,8 @@ type App struct {
 	feed      *resource.Feed   // that the gateway follows; nil without one
 	shipper   *gateway.Shipper // of the gateway's audit entries; nil if its store is the installation's
 	peers     *http.Client     // that roles use for one another and for configured APIs
-	own       string           // address of the own listener, once known
+	started   time.Time
+	own       string // address of the own listener, once known
 }
 
 // New builds everything that cfg asks for and touches the store: whatever is
@@ -62,7 +63,7 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &App{config: cfg, options: o, own: cfg.Listen}
+	a := &App{config: cfg, options: o, own: cfg.Listen, started: time.Now()}
 	defer func() {
 		if err != nil {
 			_ = a.Close() // the first error is the one to tell

@@ -122,7 +122,7 @@ func views(t *testing.T, b *tab) []view {
 			}
 			b.open(u.Query().Get("redirect_uri") + "?code=x&state=y")
 		}},
-	}, slices.Concat(agentViews(b, demo(t)), adminViews(b, demo(t)))...)
+	}, slices.Concat(agentViews(b, demo(t)), adminViews(b, demo(t)), peopleViews(b, demo(t)))...)
 }
 
 // notebook is a site that describes an agent in a metadata document, and what

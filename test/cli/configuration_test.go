@@ -22,6 +22,7 @@ var update = flag.Bool("update", false, "write docs/configuration.md anew")
 const (
 	configurationPage   = "../../docs/configuration.md"
 	configurationSource = "../../internal/app/config.go"
+	settingsText        = "../../internal/app/settings.txt"
 )
 
 // Some keys exclude each other, so several examples together have them all.
@@ -32,20 +33,22 @@ var configurationSamples = []struct{ file, title string }{
 	{"testdata/development.yaml", "Development on a network without certificates"},
 }
 
-// docs/configuration.md says what the structs of internal/app/config.go say.
+// docs/configuration.md, and the console's settings, say what the structs of internal/app/config.go say.
 func TestConfigurationPageIsCurrent(t *testing.T) {
-	page := configuration(t)
-	if *update {
-		if err := os.WriteFile(configurationPage, []byte(page), 0o644); err != nil {
+	page, settings := configuration(t)
+	for file, want := range map[string]string{configurationPage: page, settingsText: settings} {
+		if *update {
+			if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		have, err := os.ReadFile(file)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	have, err := os.ReadFile(configurationPage)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(have) != page {
-		t.Error("docs/configuration.md is stale; run go test ./test/cli -run Configuration -update and review the difference")
+		if string(have) != want {
+			t.Errorf("%s is stale; run go test ./test/cli -run Configuration -update and review the difference", file)
+		}
 	}
 }
 
@@ -103,8 +106,8 @@ func mark(set map[string]bool, path string, v reflect.Value) {
 	}
 }
 
-// configuration writes the page.
-func configuration(t *testing.T) string {
+// configuration writes the page, and the lines for the console.
+func configuration(t *testing.T) (page, settings string) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), configurationSource, nil, parser.ParseComments)
 	if err != nil {
@@ -143,13 +146,14 @@ func configuration(t *testing.T) string {
 		"<!-- Written by go test ./test/cli -run Configuration -update, from internal/app/config.go. -->\n\n" +
 		strings.Replace(about, "Config is", "`gatehouse serve -c FILE` reads", 1) + "\n\n" +
 		"`gatehouse config check` tells every problem of a file. [quickstart.md](quickstart.md) has a short one to begin with.\n\n" +
-		"| key | form | meaning |\n|---|---|---|\n" + p.table.String() + samples.String()
+		"| key | form | meaning |\n|---|---|---|\n" + p.table.String() + samples.String(), p.lines.String()
 }
 
 type keyPage struct {
 	t       *testing.T
 	structs map[string]*ast.StructType
 	table   strings.Builder
+	lines   strings.Builder
 }
 
 // rows writes a row for each key of a struct, and those below it.
@@ -174,6 +178,7 @@ func (p *keyPage) rows(prefix, name string) {
 		meaning = strings.ToUpper(meaning[:1]) + meaning[1:]
 		form, below, path := p.form(f.Type, prefix+key)
 		fmt.Fprintf(&p.table, "| `%s` | %s | %s |\n", prefix+key, form, strings.ReplaceAll(meaning, "|", "\\|"))
+		fmt.Fprintf(&p.lines, "%s\t%s\n", prefix+key, strings.ReplaceAll(meaning, "`", ""))
 		if below != "" {
 			p.rows(path+".", below)
 		}
