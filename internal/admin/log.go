@@ -89,6 +89,11 @@ func (f sieve) Any() bool {
 	return f != sieve{}
 }
 
+// More reports whether anything is filtered that is folded away otherwise.
+func (f sieve) More() bool {
+	return f.API != "" || f.Tool != "" || f.From != "" || f.To != "" || f.Request != ""
+}
+
 // query writes a sieve as an address has it, without the place.
 func (f sieve) query() url.Values {
 	q := url.Values{}
@@ -220,6 +225,14 @@ func parseTime(text string, end bool) (int64, error) {
 	return max(1, t.UnixMilli()), nil
 }
 
+// formTime writes a time as the form's field has it, whatever it was given as.
+func formTime(ms int64) string {
+	if ms == 0 {
+		return ""
+	}
+	return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05")
+}
+
 // party is an account or a client on a page.
 type party struct{ ID, Name string } // Name is empty if it is not known any more
 
@@ -258,6 +271,7 @@ func (s *Server) showLog(w http.ResponseWriter, r *http.Request, v visit) error 
 	if err != nil {
 		return err
 	}
+	view.Sieve.From, view.Sieve.To = formTime(filter.From), formTime(filter.To)
 	found, err := s.Log.Find(r.Context(), filter, f.before, rowsPerPage)
 	if err != nil {
 		return err

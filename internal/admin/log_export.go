@@ -14,7 +14,7 @@ import (
 // Bounds of one export.
 const (
 	exportEntries = 100_000
-	exportLooks   = 1_000 // searches, each of at most audit.Examined entries
+	exportLooks   = 1_000 // searches, each of ten times a batch
 	exportBatch   = 500
 	exportPause   = time.Minute // that a reader may take for a batch
 	exportsAtOnce = 2

@@ -362,7 +362,7 @@ func TestEntryShowsTheWholeChain(t *testing.T) {
 		text := w.text("/admin/audit/" + ids["call"])
 		for _, says := range []string{
 			"Call of fetch-users : done", "ana signed in", "ana allowed Notebook to act", "orders:read", "Notebook got a token", "MCP gateway exchanged it for a token for customers alone",
-			"Notebook called fetch-users for ana", "REQUEST", "HTTP status of the API 200", "The connection it belongs to It is live since",
+			"Notebook called fetch-users for ana", "REQUEST", "HTTP status of the API 200", "The connection it belongs to It began",
 		} {
 			if !strings.Contains(text, says) {
 				w.t.Errorf("the call's page does not say %q:\n%s", says, text)

@@ -40,9 +40,10 @@ type Filter struct {
 // MaxClients bounds Filter.ClientIDs.
 const MaxClients = 8
 
-// Examined bounds how many entries one search looks at, so that a search for
-// what hardly ever happened costs no more than any other.
-const Examined = 2000
+// Examined is how many entries one search looks at, or ten for each that it may
+// return where that is more: so a search for what hardly ever happened costs
+// little more than any other.
+const Examined = 500
 
 // Position is a place in the log. Entries are in the order of their times, and
 // those of one millisecond in the order in which they were written.
@@ -80,7 +81,7 @@ type Names struct {
 type Searcher interface {
 	// Find returns at most limit entries that fit the filter, newest first, from
 	// before a position; the zero one is after the newest. It looks at no more than
-	// Examined entries.
+	// Examined says.
 	Find(ctx context.Context, f Filter, before Position, limit int) (Found, error)
 	// Entry returns an entry by its ID and where it is, else ErrNotFound.
 	Entry(ctx context.Context, id string) (Entry, Position, error)

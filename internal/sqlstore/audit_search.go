@@ -38,7 +38,7 @@ func (d *DB) Find(ctx context.Context, f audit.Filter, from audit.Position, limi
 	var horizon audit.Position
 	list := ways(f)
 	for _, w := range list {
-		part, end, err := d.look(ctx, w, from, f.From, audit.Examined/len(list), limit+1)
+		part, end, err := d.look(ctx, w, from, f.From, max(audit.Examined, 10*limit)/len(list), limit+1)
 		if err != nil {
 			return audit.Found{}, fmt.Errorf("search the audit log: %w", err)
 		}
@@ -75,7 +75,9 @@ func newest(a, b placed) int {
 // check.
 type way struct {
 	table string // that the index is of; it has at and seq
-	where string // what looks superfluous in it makes a partial index usable
+	// What looks superfluous in where makes that partial index usable, and what
+	// seems to be missing makes no other so.
+	where string
 	value string // $1 of where
 	left  left
 }
@@ -103,7 +105,7 @@ func wayOf(f audit.Filter, l left) way {
 	case f.RequestID != "":
 		w.where, w.value = `request_id = $1 AND request_id <> ''`, f.RequestID
 	case l.grant != "" && (f.Kind == audit.TokenIssued || f.Kind == audit.Exchange || f.Kind == audit.Revocation):
-		w.where = `grant_id = $1 AND grant_id <> '' AND kind = '` + l.kind + `' AND kind IN ('token', 'exchange', 'revocation')`
+		w.where = `grant_id = $1 AND kind = '` + l.kind + `' AND kind IN ('token', 'exchange', 'revocation')`
 		w.value, w.left.grant, w.left.kind = l.grant, "", ""
 	case l.grant != "":
 		w.where, w.value, w.left.grant = `grant_id = $1 AND grant_id <> ''`, l.grant, ""

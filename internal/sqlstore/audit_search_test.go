@@ -142,7 +142,7 @@ func TestFindLooksAtABoundedNumber(t *testing.T) {
 					t.Errorf("%s: look %d ended for another reason", name, looks)
 				}
 			}
-			if least := 3; len(entries) != 1 || entries[0].ID != list[50].ID || looks < least {
+			if len(entries) != 1 || entries[0].ID != list[50].ID || looks < 3 {
 				t.Errorf("%s: %d entries in %d looks", name, len(entries), looks)
 			}
 		}

@@ -38,8 +38,8 @@ CREATE INDEX audit_client ON audit (client_id, at) WHERE client_id <> '';
 CREATE INDEX audit_grant ON audit (grant_id, at) WHERE grant_id <> '';
 CREATE INDEX audit_kind ON audit (kind, at) WHERE kind <> 'call';
 CREATE INDEX audit_sign ON audit (account_id, kind, at) WHERE kind IN ('sign-in', 'consent');
-CREATE INDEX audit_token ON audit (grant_id, kind, at) WHERE grant_id <> '' AND kind IN ('token', 'exchange', 'revocation');
-CREATE INDEX audit_request ON audit (request_id) WHERE request_id <> '';
+CREATE INDEX audit_token ON audit (grant_id, kind, at) WHERE kind IN ('token', 'exchange', 'revocation');
+CREATE INDEX audit_request ON audit (request_id, at) WHERE request_id <> '';
 CREATE TABLE audit_refused (
 	outcome TEXT NOT NULL,
 	at      INTEGER NOT NULL,
