@@ -209,6 +209,8 @@ func stopRefusal(err error) error {
 	switch {
 	case errors.Is(err, grant.ErrNotFound):
 		return refuse("it is over already")
+	case errors.Is(err, account.ErrLastAdministrator):
+		return refuse("this is the last administrator who can sign in; make somebody else one first")
 	case errors.Is(err, grant.ErrEnded):
 		return refuse("it was ended for good already")
 	case errors.Is(err, grant.ErrTooManyClosed):

@@ -15,7 +15,8 @@ const (
 	agentColumns = `a.shape, a.client_id, a.origin, a.name, a.host, a.first_at, a.last_at, a.registrations`
 	selectAgents = `SELECT ` + agentColumns + ` FROM agents a WHERE `
 	newestAgents = ` AND (a.last_at, a.shape) < ($1, $2) ORDER BY a.last_at DESC, a.shape DESC LIMIT $3`
-	agentsNamed  = `a.search_name >= $1 AND a.search_name < $2 AND (a.search_name, a.shape) > ($3, $4) ORDER BY a.search_name, a.shape LIMIT $5`
+	// One lower bound alone: PostgreSQL would begin at the other.
+	agentsNamed  = `(a.search_name, a.shape) > ($1, $2) AND a.search_name < $3 ORDER BY a.search_name, a.shape LIMIT $4`
 	pausedAgents = `SELECT ` + agentColumns + ` FROM pauses p JOIN clients c ON c.id = p.id JOIN agents a ON a.shape = c.shape
 		WHERE p.subject = 'client' ORDER BY p.since DESC, p.id LIMIT $1`
 	agentByClient = `SELECT ` + agentColumns + ` FROM clients c JOIN agents a ON a.shape = c.shape WHERE c.id = $1`
@@ -40,7 +41,7 @@ func (d *DB) ListAgents(ctx context.Context, f client.AgentFilter, limit int) ([
 		return d.agents(ctx, pausedAgents, limit)
 	case f.Name != "":
 		name := lowerASCII(f.Name)
-		return d.agents(ctx, selectAgents+agentsNamed, name, name+"\U0010FFFF", after.Name, after.Shape, limit)
+		return d.agents(ctx, selectAgents+agentsNamed, max(name, lowerASCII(after.Name)), after.Shape, name+"\U0010FFFF", limit)
 	case f.Host != "":
 		return d.agents(ctx, selectAgents+`a.host = $4`+newestAgents, after.Last, after.Shape, limit, f.Host)
 	case f.Origin != "":
