@@ -148,12 +148,12 @@ func (d *DB) Stops(ctx context.Context) ([]grant.Stop, error) {
 func (d *DB) Closed(ctx context.Context) (map[string]*oauth.Closed, error) {
 	var closed map[string]*oauth.Closed
 	// Mostly nothing is, and each poll of the feed wants to know.
-	var any bool
-	err := d.reader.QueryRowContext(ctx, `SELECT `+anyClosed).Scan(&any)
+	var some bool
+	err := d.reader.QueryRowContext(ctx, `SELECT `+anyClosed).Scan(&some)
 	if err != nil {
 		return nil, fmt.Errorf("read what is closed: %w", err)
 	}
-	if !any {
+	if !some {
 		return nil, nil
 	}
 	err = d.each(ctx, "read what is closed", func(rows *sql.Rows) error {
