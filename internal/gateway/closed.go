@@ -77,7 +77,7 @@ func (e *endpoint) recordClosed(ctx context.Context, c caller, tool *catalog.Too
 		return
 	}
 	entry := e.entry(ctx, c, tool, nil)
-	entry.Outcome, entry.Reason = audit.Denied, reason
+	entry.Outcome, entry.Reason, entry.Detail = audit.Denied, reason, nil // its arguments were not looked at
 	if err := e.audit.Enqueue(ctx, entry); err != nil {
 		httpserver.Note(ctx, "audit", fmt.Errorf("record a denied call: %w", err))
 	}

@@ -47,8 +47,8 @@ func (e *endpoint) list(_ context.Context, c caller, m *message) ([]byte, error)
 	return e.legacy.listOf(e.api, c.Closed, nil)
 }
 
-// capabilities are what this server can do: tools, whose list does not change
-// while it runs.
+// capabilities are what this server can do: tools. That their list changes when
+// an administrator closes one is not announced: there are no streams to say it on.
 type capabilities struct {
 	Tools struct{} `json:"tools"`
 }

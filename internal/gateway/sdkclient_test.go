@@ -49,6 +49,28 @@ func TestSDKClient(t *testing.T) {
 	}
 }
 
+// A client that nobody here wrote shows its person why it cannot connect to an
+// API that is paused, in every revision that it speaks.
+func TestSDKClientIsToldOfAPause(t *testing.T) {
+	for _, revision := range revisions {
+		t.Run(revision, func(t *testing.T) {
+			w := newWorld(t, nil)
+			w.as.tokens["reader"]["closed"] = map[string]any{"api": "paused"}
+			transport := &mcp.StreamableClientTransport{Endpoint: mcpURL + "/users", HTTPClient: &http.Client{
+				Transport: withToken{hosts{"mcp.example.com": w.handler}, "reader"},
+			}}
+			client := mcp.NewClient(&mcp.Implementation{Name: "witness", Version: "1"}, nil)
+			session, err := client.Connect(t.Context(), transport, &mcp.ClientSessionOptions{ProtocolVersion: revision})
+			if err == nil {
+				_ = session.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), "An administrator has paused Customer API") {
+				t.Errorf("connecting: %v", err)
+			}
+		})
+	}
+}
+
 // withToken sends a token along.
 type withToken struct {
 	http.RoundTripper

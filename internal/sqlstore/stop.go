@@ -147,7 +147,16 @@ func (d *DB) Stops(ctx context.Context) ([]grant.Stop, error) {
 // Closed implements grant.Feed.
 func (d *DB) Closed(ctx context.Context) (map[string]*oauth.Closed, error) {
 	var closed map[string]*oauth.Closed
-	err := d.each(ctx, "read what is closed", func(rows *sql.Rows) error {
+	// Mostly nothing is, and each poll of the feed wants to know.
+	var some bool
+	err := d.reader.QueryRowContext(ctx, `SELECT `+anyClosed).Scan(&some)
+	if err != nil {
+		return nil, fmt.Errorf("read what is closed: %w", err)
+	}
+	if !some {
+		return nil, nil
+	}
+	err = d.each(ctx, "read what is closed", func(rows *sql.Rows) error {
 		var subject, id string
 		var ended int
 		if err := rows.Scan(&subject, &id, &ended); err != nil {

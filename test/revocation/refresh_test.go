@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +19,6 @@ import (
 	"gatehouse/internal/grant"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/secret"
-	"gatehouse/internal/webtest"
 )
 
 const (
@@ -112,46 +110,40 @@ func (w *world) refreshToken(clientID string) string {
 // older token after the window ends the family, which shows in the audit; the
 // attempt of another client ends nothing.
 func TestProcessesRefreshAtOnce(t *testing.T) {
-	for name, dsn := range map[string]func(t *testing.T) string{
-		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "gatehouse.db") },
-		"postgres": func(t *testing.T) string { return webtest.Postgres(t) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel() // most of it is waiting
-			w := newWorldOn(t, dsn(t), func(w *world) (address string) {
-				cmd := w.command(os.Args[0])
-				cmd.Env = append(cmd.Env, childRole+"=server")
-				return start(t, cmd, `^server on (.*)$`)
-			})
-			w.person("alice")
-			w.client("agent")
-			w.client("stranger")
-			g, first := w.gateway("gateway-1"), w.refreshToken("agent")
-			var all []*agentProcess
-			for range processes {
-				all = append(all, w.agent(first))
-			}
-			var last tokens
-			for round := range 3 {
-				for _, p := range all {
-					p.tell()
-				}
-				for i, p := range all {
-					got := p.hear()
-					if i == 0 {
-						last = got
-					}
-					if got.Status != http.StatusOK || got != last {
-						t.Fatalf("round %d: process %d got %+v, process 0 got %+v", round, i, got, last)
-					}
-				}
-				if err := g.call(last.AccessToken); err != nil {
-					t.Errorf("round %d: what all got is worth nothing: %v", round, err)
-				}
-			}
-			w.thieves(g, first, last)
+	onBoth(t, func(t *testing.T, dsn string) {
+		w := newWorldOn(t, dsn, func(w *world) (address string) {
+			cmd := w.command(os.Args[0])
+			cmd.Env = append(cmd.Env, childRole+"=server")
+			return start(t, cmd, `^server on (.*)$`)
 		})
-	}
+		w.person("alice")
+		w.client("agent")
+		w.client("stranger")
+		g, first := w.gateway("gateway-1"), w.refreshToken("agent")
+		var all []*agentProcess
+		for range processes {
+			all = append(all, w.agent(first))
+		}
+		var last tokens
+		for round := range 3 {
+			for _, p := range all {
+				p.tell()
+			}
+			for i, p := range all {
+				got := p.hear()
+				if i == 0 {
+					last = got
+				}
+				if got.Status != http.StatusOK || got != last {
+					t.Fatalf("round %d: process %d got %+v, process 0 got %+v", round, i, got, last)
+				}
+			}
+			if err := g.call(last.AccessToken); err != nil {
+				t.Errorf("round %d: what all got is worth nothing: %v", round, err)
+			}
+		}
+		w.thieves(g, first, last)
+	})
 }
 
 // thieves replay what others have had: a refresh token that was used long ago,

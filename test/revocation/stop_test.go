@@ -117,13 +117,15 @@ func (w *world) stoppings(server *http.Client) (list []stopping) {
 // that it does not concern fails, and what was paused, and not ended, goes on
 // when it is resumed.
 func TestStopButtonUnderLoad(t *testing.T) {
-	w := newWorld(t)
-	gateways := []gatewayProcess{w.gateway("gateway-1"), w.gateway("gateway-2")}
-	var f figures
-	for i, s := range w.stoppings(caller(t, w.address)) {
-		t.Run(s.name, func(t *testing.T) { f.press(t, gateways, w.agents(fmt.Sprint(i)), s) })
-	}
-	t.Logf("%d calls; the last that succeeded began %v after its stop was acknowledged", f.calls.Load(), f.last)
+	onBoth(t, func(t *testing.T, dsn string) {
+		w := newWorldOn(t, dsn, served)
+		gateways := []gatewayProcess{w.gateway("gateway-1"), w.gateway("gateway-2")}
+		var f figures
+		for i, s := range w.stoppings(caller(t, w.address)) {
+			t.Run(s.name, func(t *testing.T) { f.press(t, gateways, w.agents(fmt.Sprint(i)), s) })
+		}
+		t.Logf("%d calls; the last that succeeded began %v after its stop was acknowledged", f.calls.Load(), f.last)
+	})
 }
 
 // press runs one act and judges every call.

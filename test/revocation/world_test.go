@@ -93,9 +93,28 @@ type world struct {
 // newWorld starts an installation of the real binary.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	return newWorldOn(t, "sqlite:"+filepath.Join(t.TempDir(), "gatehouse.db"), func(w *world) string {
-		return start(t, w.command(binary, "serve"), `on (127\.0\.0\.1:[0-9]+)`)
-	})
+	return newWorldOn(t, sqliteDSN(t), served)
+}
+
+// served starts the real binary.
+func served(w *world) (address string) {
+	w.t.Helper()
+	return start(w.t, w.command(binary, "serve"), `on (127\.0\.0\.1:[0-9]+)`)
+}
+
+func sqliteDSN(t testing.TB) string {
+	return "sqlite:" + filepath.Join(t.TempDir(), "gatehouse.db")
+}
+
+// onBoth runs f with an empty database of each engine, at the same time: most of
+// what is here is waiting.
+func onBoth(t *testing.T, f func(t *testing.T, dsn string)) {
+	for name, dsn := range map[string]func(testing.TB) string{"sqlite": sqliteDSN, "postgres": webtest.Postgres} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f(t, dsn(t))
+		})
+	}
 }
 
 // newWorldOn starts an installation on the database that dsn names; serve starts
