@@ -2,6 +2,7 @@ package browser_test
 
 import (
 	"net/url"
+	"slices"
 
 	"github.com/chromedp/chromedp"
 )
@@ -39,11 +40,16 @@ func adminViews(b *tab, p *place) []view {
 	at := func(path, wanted string) func() {
 		return func() { b.open(p.Admin + path); b.see(wanted) }
 	}
-	return []view{
+	return slices.Concat([]view{
 		{"admin-sign-in", func() { b.open(p.Admin + "/admin"); b.see("#username") }},
 		{"admin-password", func() { b.do(chromedp.SendKeys(chromedp.CSS("#username"), "admin\r")); b.see("#password") }},
 		{"admin-home-empty", func() { b.administrate(p) }},
 		{"admin-home", func() { p.busy(b); at("/admin", ".chart")() }},
+		{"admin-agents", at("/admin/agents", "table")},
+		{"admin-agents-none", at("/admin/agents?q=nobody", "form.filter")},
+		{"admin-agent", func() { b.open(p.Admin + "/admin/agents?q=bank"); b.press("td a"); b.see("dl.facts") }},
+		{"admin-stop-agent", func() { b.press("a.ends"); b.see("#reason") }},
+	}, auditViews(b, p), []view{
 		{"admin-apis", at("/admin/apis", "table")},
 		{"admin-api", at("/admin/apis/customers", "table")},
 		{"admin-document", at("/admin/apis/customers/document", "main")},
@@ -68,5 +74,5 @@ func adminViews(b *tab, p *place) []view {
 			b.see(`a[href="/admin/sign-in?switch=1"]`)
 		}},
 		{"admin-signed-out", at("/admin/signed-out", "main")},
-	}
+	})
 }
