@@ -12,6 +12,7 @@ import (
 	"gatehouse/internal/client"
 	"gatehouse/internal/grant"
 	"gatehouse/internal/httpserver"
+	"gatehouse/internal/inspect"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/secret"
 )
@@ -22,6 +23,7 @@ func (s *Server) showLogin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	tell(r, inspect.SignInPage, req)
 	return s.loginPage(w, http.StatusOK, req, c, "", "")
 }
 
@@ -49,6 +51,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	told := tell(r, inspect.SignIn, req)
 	if form.Get("action") == "deny" {
 		if isOwn(req) {
 			return s.arrive(w, r, req, s.Issuer+"/")
@@ -63,6 +66,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		httpserver.Note(r.Context(), "refused", err.Error())
+		told.Refused("sign-in")
 		if errors.Is(err, errSlowDown) { // not recorded: the limit is for the audit log, too
 			return s.loginPage(w, status, req, c, name, problem)
 		}
@@ -82,6 +86,8 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	req.AccountID, req.AMR, req.AuthTime, req.ForceSignIn = acc.ID, amr, now.Unix(), false
+	told.Belongs(inspect.Keys{AccountID: acc.ID})
+	told.Answer("amr", amr...)
 	return s.next(w, r, req, c)
 }
 

@@ -344,7 +344,7 @@ func TestFeedComesToAnOldDatabase(t *testing.T) {
 			old := raw(t, dsn)
 			for _, statement := range []string{ // which undo what came after schema 1
 				`DROP TABLE feed`, `DROP TABLE events`, `DROP INDEX grants_account`, `DROP INDEX sessions_account`,
-				`DROP INDEX audit_calls`, `DROP INDEX audit_unshipped`, `ALTER TABLE audit DROP COLUMN shipped`, `DROP TABLE pauses`, `ALTER TABLE requests DROP COLUMN nonce`, `ALTER TABLE codes DROP COLUMN nonce`,
+				`DROP INDEX audit_calls`, `DROP INDEX audit_unshipped`, `ALTER TABLE audit DROP COLUMN shipped`, `DROP TABLE pauses`, `DROP TABLE messages`, `DROP TABLE inspections`, `ALTER TABLE requests DROP COLUMN nonce`, `ALTER TABLE codes DROP COLUMN nonce`,
 				`ALTER TABLE clients DROP COLUMN post_logout_redirect_uris`, `DELETE FROM schema_version WHERE version_id >= 2`,
 			} {
 				_, err := old.ExecContext(ctx, statement)
