@@ -39,6 +39,7 @@ type cli struct {
 	Grant      grantCommand      `cmd:"" help:"Manage what people allowed agents."`
 	Pause      pauseCommand      `cmd:"" help:"Stop a grant, an agent, a person or everything for now."`
 	Resume     resumeCommand     `cmd:"" help:"Take a pause back."`
+	Inspect    inspectCommand    `cmd:"" help:"Record the messages of an agent, and see them."`
 	Key        keyCommand        `cmd:"" help:"Manage the keys that sign tokens for APIs."`
 	Completion completionCommand `cmd:"" help:"Print a completion script for a shell."`
 

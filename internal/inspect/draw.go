@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed" // for the drawing's template
 	"fmt"
 	"html/template"
@@ -65,6 +66,7 @@ type row struct {
 	What             string // the method and tool of MCP, the grant type, what the person chose
 	FromName, ToName string
 	Arrow            string // its place among the lanes
+	Label            string // of the token it is about
 	After            string // since the first message
 	Ref              string
 	Why              *Rule
@@ -114,6 +116,9 @@ func rowsOf(f Flow) []row {
 		}
 		if m.Kind == AuthorizationResponse {
 			r.Method = ""
+		}
+		if t := cmp.Or(m.Issued, m.Presented); t != nil {
+			r.Label = t.Label
 		}
 		for _, name := range []string{"method", "tool", "grant_type", "action"} {
 			if i := slices.IndexFunc(m.Asked, func(f Field) bool { return f.Name == name }); i >= 0 {

@@ -98,10 +98,23 @@ func pick(from map[string]json.RawMessage, names ...string) []Field {
 	var kept []Field
 	for _, name := range names {
 		if raw, ok := from[name]; ok {
-			kept = append(kept, Field{Name: name, Value: string(raw)})
+			kept = append(kept, Field{Name: name, Value: claim(name, raw)})
 		}
 	}
 	return kept
+}
+
+// claim writes a value for people: a text without quotes, a time as one.
+func claim(name string, raw json.RawMessage) string {
+	var text string
+	var number int64
+	switch {
+	case json.Unmarshal(raw, &text) == nil:
+		return text
+	case (name == "iat" || name == "exp" || name == "auth_time") && json.Unmarshal(raw, &number) == nil:
+		return string(raw) + " (" + time.Unix(number, 0).UTC().Format("15:04:05") + " UTC)"
+	}
+	return string(raw)
 }
 
 // Change is one way in which a token differs from the one it came from.

@@ -98,6 +98,16 @@ func views(t *testing.T, b *tab) []view {
 			b.see(`button.ends`)
 		}},
 		{"account-ended", func() { b.press(`button.ends`); b.see(`[role="status"]`) }},
+		{"messages", func() { b.open(p.Login + "/account/messages"); b.see(`a[href^="/account/messages/"]`) }},
+		{"messages-flow", func() {
+			b.open(p.Login + "/account/messages")
+			b.press(`li:last-child a[href^="/account/messages/"]`)
+			b.see(`.messages`)
+		}},
+		{"messages-token", func() {
+			b.click(`li:has(b.at2.over1.back) summary`)
+			b.see(`.messages details[open]`)
+		}},
 		{"sign-out", func() { b.open(p.Login + "/logout"); b.see(`a.button`) }},
 		{"signed-out", func() { b.press(`button[value="leave"]`); b.see(`a[href="/account"]`) }},
 		{"error", func() { b.open(p.Login + "/authorize?client_id=nobody") }},
