@@ -65,12 +65,7 @@ func (s *Server) exportFlow(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Disposition", `attachment; filename="messages.html"`)
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox")
-	h.Set("Cache-Control", "no-store")
-	return s.drawing.Export(w, "Messages of an agent", f)
+	return s.drawing.Save(w, "Messages of an agent", f)
 }
 
 func (s *Server) ownFlows(r *http.Request) (account.Account, []inspect.Flow, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,6 +57,17 @@ func (d *Drawing) Export(w io.Writer, title string, f Flow) error {
 		return fmt.Errorf("export a flow: %w", err)
 	}
 	return nil
+}
+
+// Save answers a request with the file that Export writes, to be kept and not
+// shown: here it could do nothing, and has no place.
+func (d *Drawing) Save(w http.ResponseWriter, title string, f Flow) error {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Disposition", `attachment; filename="messages.html"`)
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox")
+	h.Set("Cache-Control", "no-store")
+	return d.Export(w, title, f)
 }
 
 // row is a message as it is drawn.
@@ -117,9 +129,7 @@ func rowsOf(f Flow) []row {
 		if m.Kind == AuthorizationResponse {
 			r.Method = ""
 		}
-		if t := cmp.Or(m.Issued, m.Presented); t != nil {
-			r.Label = t.Label
-		}
+		r.Label = labelOf(m)
 		for _, name := range []string{"method", "tool", "grant_type", "action"} {
 			if i := slices.IndexFunc(m.Asked, func(f Field) bool { return f.Name == name }); i >= 0 {
 				r.What = strings.TrimSpace(r.What + " " + short(m.Asked[i].Value))
@@ -133,6 +143,20 @@ func rowsOf(f Flow) []row {
 		rows = append(rows, r)
 	}
 	return rows
+}
+
+// labelOf is the label of the token that a message is about: of the one that was
+// issued, or that was presented, though it may be worth nothing.
+func labelOf(m Message) string {
+	if t := cmp.Or(m.Issued, m.Presented); t != nil {
+		return t.Label
+	}
+	for _, f := range m.Asked {
+		if f.Masked && f.Value != "" && f.Name != "code" {
+			return strings.Trim(f.Value, "‹›")
+		}
+	}
+	return ""
 }
 
 // short is the end of an identifier that is a URN.

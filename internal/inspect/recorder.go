@@ -182,10 +182,23 @@ func peerOf(m Message) string {
 	return ""
 }
 
-// Add records a message that whoever made it tells of, in the demo.
-func (r *Recorder) Add(m Message) {
-	m.Time = r.now()
-	r.keep(m)
+// Begin begins a message that no role of ours receives, told by whoever sends
+// it; End ends it.
+func (r *Recorder) Begin(k Kind, method, host, path string) *Draft {
+	if r == nil || r.active.Load() == nil {
+		return nil
+	}
+	d := &Draft{recorder: r, message: Message{Time: r.now(), Method: method, Host: host}}
+	d.Is(k, path)
+	return d
+}
+
+// End hands over a message that Begin began, with its answer's status.
+func (d *Draft) End(status int) {
+	if d != nil {
+		d.message.Status = status
+		d.end()
+	}
 }
 
 // Settle waits until what has been answered is stored, or ctx ends.

@@ -101,7 +101,7 @@ func views(t *testing.T, b *tab) []view {
 		{"messages", func() { b.open(p.Login + "/account/messages"); b.see(`a[href^="/account/messages/"]`) }},
 		{"messages-flow", func() {
 			b.open(p.Login + "/account/messages")
-			b.press(`li:last-child a[href^="/account/messages/"]`)
+			b.press(`li:nth-child(2) a[href^="/account/messages/"]`) // the one that called
 			b.see(`.messages`)
 		}},
 		{"messages-token", func() {
@@ -113,6 +113,9 @@ func views(t *testing.T, b *tab) []view {
 		{"error", func() { b.open(p.Login + "/authorize?client_id=nobody") }},
 		{"front", func() { b.open(p.Login + "/") }},
 		{"home", func() { b.open(p.Home + "/") }},
+		{"scene-narrowed", func() { scene(b, p, "narrowed") }},
+		{"scene-stolen", func() { scene(b, p, "stolen") }},
+		{"scene-look-alike", func() { scene(b, p, "look-alike") }},
 		{"endpoint", func() { b.open(p.MCP + "/") }},
 		{"console-done", func() {
 			signIn(console(t, p))
@@ -132,6 +135,14 @@ func views(t *testing.T, b *tab) []view {
 			b.open(u.Query().Get("redirect_uri") + "?code=x&state=y")
 		}},
 	}, agentViews(b, demo(t))...)
+}
+
+// scene plays a scene of the demo's start page.
+func scene(b *tab, p *place, name string) {
+	b.t.Helper()
+	b.open(p.Home + "/")
+	b.press(`form[action="/scenes/` + name + `"] button`)
+	b.see(`.messages`)
 }
 
 // notebook is a site that describes an agent in a metadata document, and what
