@@ -30,7 +30,7 @@ var floors = map[string]int{
 	"internal/sqlstore": 3, "mcpclient": 3,
 
 	"internal/account": 2, "internal/client": 2, "internal/grant": 2, "internal/catalog": 2, "internal/policy": 2,
-	"internal/audit": 2, "internal/trust": 2, "internal/approval": 2, "internal/resource": 2,
+	"internal/audit": 2, "internal/inspect": 2, "internal/trust": 2, "internal/approval": 2, "internal/resource": 2,
 
 	"internal/oauth": 1, "internal/jose": 1, "internal/openapi": 1, "internal/egress": 1, "internal/httpserver": 1,
 	"internal/page": 1, "internal/secret": 1, "internal/webtest": 1,

@@ -42,6 +42,7 @@ type cli struct {
 	End        endCommand        `cmd:"" help:"Stop an API, a tool or everything for good."`
 	Reopen     reopenCommand     `cmd:"" help:"Open anew what was ended."`
 	Stops      stopsCommand      `cmd:"" help:"List what is paused, or ended and closed."`
+	Inspect    inspectCommand    `cmd:"" help:"Record the messages of an agent, and see them."`
 	Key        keyCommand        `cmd:"" help:"Manage the keys that sign tokens for APIs."`
 	Completion completionCommand `cmd:"" help:"Print a completion script for a shell."`
 

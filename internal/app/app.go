@@ -24,6 +24,7 @@ import (
 	"gatehouse/internal/gateway"
 	"gatehouse/internal/grant"
 	"gatehouse/internal/httpserver"
+	"gatehouse/internal/inspect"
 	"gatehouse/internal/resource"
 	"gatehouse/internal/sqlstore"
 )
@@ -48,11 +49,12 @@ type App struct {
 	store     *sqlstore.DB // nil if no role here keeps anything
 	customers *sql.DB      // the sample API's own database
 	server    *httpserver.Server
-	live      live             // roles that change with the documents of APIs
-	chats     *agentRole       // nil without one
-	feed      *resource.Feed   // that the gateway follows; nil without one
-	shipper   *gateway.Shipper // of the gateway's audit entries; nil if its store is the installation's
-	peers     *http.Client     // that roles use for one another and for configured APIs
+	live      live              // roles that change with the documents of APIs
+	chats     *agentRole        // nil without one
+	feed      *resource.Feed    // that the gateway follows; nil without one
+	shipper   *gateway.Shipper  // of the gateway's audit entries; nil if its store is the installation's
+	inspector *inspect.Recorder // of messages; nil if its store is no installation's
+	peers     *http.Client      // that roles use for one another and for configured APIs
 	started   time.Time
 	own       string // address of the own listener, once known
 }
@@ -152,6 +154,9 @@ func (a *App) Run(ctx context.Context, listeners ...net.Listener) error {
 	}
 	if a.shipper != nil {
 		tasks.Go(func() { a.shipper.Run(background) })
+	}
+	if a.inspector != nil {
+		tasks.Go(func() { a.inspector.Run(background) })
 	}
 	if a.feed != nil {
 		tasks.Go(func() { a.feed.Run(background) })

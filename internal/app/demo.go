@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -19,7 +18,6 @@ import (
 	"gatehouse/internal/account"
 	"gatehouse/internal/authserver"
 	"gatehouse/internal/client"
-	"gatehouse/internal/page"
 	"gatehouse/internal/sampleapi"
 	"gatehouse/internal/secret"
 )
@@ -251,6 +249,9 @@ func DemoView(c *Config) HomeView {
 		},
 		DataDir: c.demo.data,
 	}
+	for _, s := range scenes() {
+		v.Scenes = append(v.Scenes, SceneRow{s.name, s.title, s.text})
+	}
 	for _, p := range c.demo.people() {
 		v.People = append(v.People, Person(p))
 	}
@@ -264,23 +265,6 @@ func program() string {
 		return "go run ./cmd/gatehouse"
 	}
 	return "gatehouse"
-}
-
-// home serves the demo's start page.
-func (a *App) home() (http.Handler, error) {
-	set, err := page.Parse(homePages, "pages/*.html")
-	if err != nil {
-		return nil, err
-	}
-	view := DemoView(&a.config)
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		if err := set.Render(w, http.StatusOK, "home.html", view); err != nil {
-			w.WriteHeader(http.StatusInternalServerError)
-		}
-	})
-	mux.Handle("GET /assets/", page.Assets())
-	return mux, nil
 }
 
 // TrustAdvice says how to make programs trust the demo's certificate; empty on

@@ -34,6 +34,7 @@ type demo struct {
 	Network *webtest.Network
 	HTTP    *http.Client
 	Log     *bytes.Buffer
+	Data    string // its folder
 }
 
 func newDemo(t *testing.T) *demo {
@@ -43,8 +44,8 @@ func newDemo(t *testing.T) *demo {
 
 func newDemoAt(t *testing.T, address, domain string) *demo {
 	t.Helper()
-	d := &demo{t: t, Network: webtest.NewNetwork(), Log: &bytes.Buffer{}}
-	config, err := app.Demo(app.DemoOptions{Address: address, Domain: domain, Data: t.TempDir()})
+	d := &demo{t: t, Network: webtest.NewNetwork(), Log: &bytes.Buffer{}, Data: t.TempDir()}
+	config, err := app.Demo(app.DemoOptions{Address: address, Domain: domain, Data: d.Data})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,15 @@ type HomeView struct {
 	URLs    []URLRow
 	People  []Person
 	Try     []TryItem
+	Scenes  []SceneRow
 	DataDir string // where the demo keeps its data; empty if it keeps none
+}
+
+// SceneRow is a scene that can be played.
+type SceneRow struct {
+	Name  string // in its address: "read"
+	Title string
+	Text  string // what it shows, a sentence
 }
 
 // URLRow is one running part of the demo.

@@ -33,6 +33,7 @@ func (a *App) roles(ctx context.Context) (map[string]http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.inspect(apis)
 	gateway := a.gateway
 	if a.config.AuthorizationServer != nil {
 		gateway = a.externalGateway
@@ -176,6 +177,7 @@ func (a *App) authServer(ctx context.Context, apis []*catalog.API) (http.Handler
 		Keys: &authserver.Keyring{Load: a.loadSigningKeys}, AllowedOrigins: a.config.AllowedOrigins,
 		Documents: a.liveDocuments(apis), Egress: fetcher, PollKey: []byte(pollKey), PlainHTTP: a.config.DevelopmentHTTP,
 	}
+	s.Inspect, s.Messages = a.inspector, a.store
 	if d := a.config.demo; d != nil {
 		s.Demo, s.People = true, d.people()
 		s.Authenticator.NewClaims = map[string]string{"region": "USA"}
@@ -201,7 +203,7 @@ func (a *App) gateway(ctx context.Context, apis []*catalog.API) (http.Handler, e
 	s := &gateway.Server{
 		URL: a.config.URLs.Gateway, Version: a.options.Version, APIs: apis, Issuer: issuer, TokenEndpoint: issuer + "/token", IntrospectionEndpoint: issuer + "/introspect",
 		ClientID: id, Signer: signer, Client: peers, Feed: a.feed, Audit: a.store, AuditKey: []byte(auditKey),
-		AllowedOrigins: a.config.AllowedOrigins,
+		AllowedOrigins: a.config.AllowedOrigins, Inspect: a.inspector,
 	}
 	return s.Handler()
 }

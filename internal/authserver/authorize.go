@@ -12,6 +12,7 @@ import (
 	"gatehouse/internal/catalog"
 	"gatehouse/internal/client"
 	"gatehouse/internal/grant"
+	"gatehouse/internal/inspect"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/secret"
 )
@@ -25,10 +26,16 @@ const maxState = 2048
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 	s.cookies.tidy(w, r)
 	form, parseErr := oauth.ParseQuery(r.URL.RawQuery)
+	told := inspect.Of(r.Context())
+	told.Is(inspect.AuthorizationRequest, r.URL.Path)
+	told.Form(form)
 	c, redirectURI, err := s.destination(r, form)
 	if err != nil {
 		return err
 	}
+	told.Belongs(inspect.Keys{ClientID: c.ID})
+	told.Asked("client_id", c.ID)
+	told.Asked("redirect_uri", client.RedirectHost(redirectURI))
 	state := form.Get("state")
 	if len(form["state"]) > 1 || len(state) > maxState {
 		state = "" // not a value that could be returned exactly
@@ -58,6 +65,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 		req.AccountID, req.AMR, req.AuthTime = acc.ID, session.AMR, session.AuthTime
 		req.ForceSignIn = req.ForceSignIn || tooOld(form.Get("max_age"), session.AuthTime, now)
 	}
+	told.Belongs(inspect.Keys{AuthRequest: req.ID, AccountID: req.AccountID})
 	if slices.Contains(prompt, "none") {
 		if err := s.silent(r.Context(), req, c); err != nil {
 			return back(err)
@@ -129,7 +137,7 @@ func (s *Server) destination(r *http.Request, form url.Values) (client.Client, s
 }
 
 func badDestination(what string, cause error) error {
-	return &pageError{Status: http.StatusBadRequest, Cause: cause, View: ErrorView{
+	return &pageError{Status: http.StatusBadRequest, Cause: cause, Rule: "redirect", View: ErrorView{
 		Title: "This sign-in request is not safe to answer",
 		What:  what,
 		Next:  "Start again from your agent. If you followed a link from somewhere else, close this page.",
@@ -164,11 +172,11 @@ func (s *Server) checkRequest(form url.Values, c client.Client, parseErr error) 
 	case !c.MayUse(oauth.GrantAuthorizationCode):
 		return fail(oauth.UnauthorizedClient, "this client is not registered for the authorization code grant")
 	case form.Get("code_challenge") == "":
-		return fail(oauth.InvalidRequest, "code_challenge is missing; PKCE with S256 is required")
+		return none, nil, rule("pkce-missing", oauth.InvalidRequest, "code_challenge is missing; PKCE with S256 is required")
 	case form.Get("code_challenge_method") != oauth.MethodS256:
-		return fail(oauth.InvalidRequest, "code_challenge_method must be S256; plain is not served") // RFC 9700 §2.1.1
+		return none, nil, rule("pkce-missing", oauth.InvalidRequest, "code_challenge_method must be S256; plain is not served") // RFC 9700 §2.1.1
 	case !oauth.ValidChallenge(form.Get("code_challenge")):
-		return fail(oauth.InvalidRequest, "code_challenge is not the base64url of a SHA-256")
+		return none, nil, rule("pkce-missing", oauth.InvalidRequest, "code_challenge is not the base64url of a SHA-256")
 	case slices.Contains(prompt, "none") && len(prompt) > 1:
 		return fail(oauth.InvalidRequest, "prompt=none goes with no other value")
 	}

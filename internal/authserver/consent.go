@@ -2,6 +2,7 @@ package authserver
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"gatehouse/internal/catalog"
 	"gatehouse/internal/client"
 	"gatehouse/internal/grant"
+	"gatehouse/internal/inspect"
 	"gatehouse/internal/oauth"
 )
 
@@ -25,6 +27,7 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request) error {
 	if !s.present(r, req) {
 		return s.goTo(w, r, "/login", req)
 	}
+	tell(r, inspect.ConsentPage, req).Answer("scope", oauth.FormatScope(req.Scopes))
 	return s.consentPage(w, r, req, c, http.StatusOK, "")
 }
 
@@ -86,6 +89,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if isOwn(req) {
 		return errRequestGone
 	}
+	tell(r, inspect.Consent, req).Form(url.Values{"action": form["action"], "scope": form["scope"]})
 	if !s.present(r, req) {
 		return s.goTo(w, r, "/login", req)
 	}

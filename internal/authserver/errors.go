@@ -24,6 +24,7 @@ type pageError struct {
 	Status int
 	View   ErrorView
 	Cause  error
+	Rule   string // behind it, for the inspector
 }
 
 func (e *pageError) Error() string {
@@ -87,6 +88,7 @@ func (s *Server) api(h func(http.ResponseWriter, *http.Request) error) http.Hand
 		}
 		if err := h(w, r); err != nil {
 			e := asOAuth(err)
+			tellRefused(r.Context(), err)
 			httpserver.Note(r.Context(), "refused", err.Error())
 			// RFC 9110 §15.5.2: a 401 carries a challenge; RFC 6749 §5.2: of the scheme that was tried.
 			oauth.WriteError(w, e, `Basic realm="`+s.Issuer+`"`)
@@ -116,6 +118,7 @@ func (s *Server) browser(h func(http.ResponseWriter, *http.Request) error) http.
 // fail is the only writer of errors that a person's browser sees.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	httpserver.Note(r.Context(), "refused", err.Error())
+	tellRefused(r.Context(), err)
 	if e, ok := errors.AsType[*redirectError](err); ok {
 		s.redirect(w, r, e.RedirectURI, errorAnswer(asOAuth(e.Err), e.State))
 		return
@@ -184,6 +187,7 @@ var errRequestGone = &pageError{Status: http.StatusBadRequest, View: ErrorView{
 // always (RFC 9207 §2, R-AS-15), other parameters where they have a value.
 func (s *Server) redirect(w http.ResponseWriter, r *http.Request, redirectURI string, answer url.Values) {
 	w.Header().Set("Cache-Control", "no-store")
+	s.tellResponse(r.Context(), redirectURI, answer)
 	http.Redirect(w, r, s.answerURL(redirectURI, answer), http.StatusSeeOther) // 303: never repeats a POST body (RFC 9700 §4.12)
 }
 

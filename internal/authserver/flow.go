@@ -1,6 +1,7 @@
 package authserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/client"
 	"gatehouse/internal/grant"
+	"gatehouse/internal/inspect"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/secret"
 )
@@ -40,6 +42,7 @@ func (s *Server) next(w http.ResponseWriter, r *http.Request, req grant.Request,
 }
 
 func (s *Server) goTo(w http.ResponseWriter, r *http.Request, path string, req grant.Request) error {
+	inspect.Of(r.Context()).Answer("next", path)
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, s.Issuer+path+"?"+url.Values{"request": {req.ID}}.Encode(), http.StatusSeeOther)
 	return nil
@@ -197,6 +200,9 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request, req grant.Reque
 		return err
 	}
 	s.cookies.clear(w, s.cookies.flow(req.ID))
+	told := inspect.Of(r.Context())
+	told.Belongs(inspect.Keys{GrantID: cmp.Or(st.stored.ID, g.ID), AccountID: req.AccountID})
+	told.Answer("scope", oauth.FormatScope(scopes))
 	s.redirect(w, r, req.RedirectURI, url.Values{"code": {value}, "state": {req.State}})
 	return nil
 }
@@ -229,5 +235,5 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, req grant.Reques
 		return err
 	}
 	s.cookies.clear(w, s.cookies.flow(req.ID))
-	return &redirectError{req.RedirectURI, req.State, oauth.NewError(oauth.AccessDenied, "the person declined")}
+	return &redirectError{req.RedirectURI, req.State, rule("denied", oauth.AccessDenied, "the person declined")}
 }

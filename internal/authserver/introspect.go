@@ -11,6 +11,7 @@ import (
 	"gatehouse/internal/client"
 	"gatehouse/internal/grant"
 	"gatehouse/internal/httpserver"
+	"gatehouse/internal/inspect"
 	"gatehouse/internal/jose"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/secret"
@@ -35,11 +36,20 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) error {
 		return oauth.NewError(oauth.InvalidRequest, "token is missing")
 	}
 	httpserver.Note(r.Context(), "client_id", c.ID)
+	told := inspect.Of(r.Context())
+	told.Is(inspect.Introspection, r.URL.Path)
+	told.Form(form)
+	told.Asked("client_id", c.ID)
+	told.Bearer(form.Get("token"))
 	answer := oauth.Introspection{}
 	if c.Origin == client.Gateway {
 		if answer, err = s.worth(r, form.Get("token")); err != nil {
 			return err
 		}
+	}
+	if !answer.Active {
+		told.Answer("active", "false")
+		told.Refused("inactive")
 	}
 	w.Header().Add("Vary", "Accept")
 	if wantsSigned(r) {
@@ -86,6 +96,7 @@ func (s *Server) worth(r *http.Request, value string) (oauth.Introspection, erro
 	if _, ok := s.apiOf(g.Resource); !ok {
 		return oauth.Introspection{}, nil
 	}
+	tellWorth(r.Context(), value, t, g)
 	subject := g.AccountID
 	if subject == "" {
 		subject = g.ClientID

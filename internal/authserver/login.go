@@ -12,6 +12,7 @@ import (
 	"gatehouse/internal/client"
 	"gatehouse/internal/grant"
 	"gatehouse/internal/httpserver"
+	"gatehouse/internal/inspect"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/secret"
 )
@@ -22,6 +23,7 @@ func (s *Server) showLogin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	tell(r, inspect.SignInPage, req)
 	return s.loginPage(w, http.StatusOK, req, c, "", "")
 }
 
@@ -63,6 +65,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	told := tell(r, inspect.SignIn, req)
 	if form.Get("action") == "deny" {
 		if isOwn(req) {
 			return s.arrive(w, r, req, s.Issuer+"/")
@@ -84,6 +87,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 		if form.Get("password") != "" && s.Authenticator.Method == account.Username {
 			ask = s.passwordPage
 		}
+		told.Refused("sign-in")
 		if errors.Is(err, errSlowDown) { // not recorded: the limit is for the audit log, too
 			return ask(w, status, req, c, name, problem)
 		}
@@ -103,6 +107,8 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	req.AccountID, req.AMR, req.AuthTime, req.ForceSignIn = acc.ID, amr, now.Unix(), false
+	told.Belongs(inspect.Keys{AccountID: acc.ID})
+	told.Answer("amr", amr...)
 	return s.next(w, r, req, c)
 }
 
@@ -118,7 +124,12 @@ func (s *Server) authenticate(r *http.Request, name, password string) (account.A
 	if ok, _ := s.limits.signInAddress.Allow(addressKey(r)); !ok {
 		return account.Account{}, nil, errSlowDown
 	}
-	if s.Authenticator.Method == account.Password || password != "" {
+	guessed := s.Authenticator.Method == account.Password
+	if !guessed && password != "" { // most names need none, and then nothing is guessed
+		_, _, err := s.Authenticator.SignIn(r.Context(), name, "")
+		guessed = errors.Is(err, account.ErrPasswordNeeded)
+	}
+	if guessed {
 		// By the name as the store knows it, or one account would have many
 		// spellings to guess with.
 		normal, err := account.Normalize(name)

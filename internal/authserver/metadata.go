@@ -7,6 +7,7 @@ import (
 
 	"gatehouse/internal/catalog"
 	"gatehouse/internal/httpserver"
+	"gatehouse/internal/inspect"
 	"gatehouse/internal/oauth"
 )
 
@@ -44,7 +45,13 @@ func (s *Server) metadata() func(http.ResponseWriter, *http.Request) {
 	if err != nil {
 		body = nil // strings and lists of them always marshal
 	}
-	return func(w http.ResponseWriter, _ *http.Request) { writeStatic(w, body) }
+	return func(w http.ResponseWriter, r *http.Request) {
+		d := inspect.Of(r.Context())
+		d.Is(inspect.ServerMetadata, r.URL.Path)
+		d.Answer("issuer", s.Issuer)
+		d.Answer("code_challenge_methods_supported", oauth.MethodS256)
+		writeStatic(w, body)
+	}
 }
 
 // scopesSupported are the scopes of every API and of the sign-in, in order.

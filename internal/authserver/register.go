@@ -10,6 +10,7 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/client"
 	"gatehouse/internal/httpserver"
+	"gatehouse/internal/inspect"
 	"gatehouse/internal/jose"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/secret"
@@ -49,6 +50,7 @@ func (s *Server) clientRules() client.Rules {
 // it gives a client an identifier and nothing else: what it may do is for
 // people to allow.
 func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
+	inspect.Of(r.Context()).Is(inspect.Registration, r.URL.Path)
 	if ok, wait := s.limits.registrations.Allow(addressKey(r)); !ok {
 		return &oauth.Error{Code: oauth.TooManyRequests, Description: "too many registrations from this address; keep the client_id you were given, or wait", RetryAfter: seconds(wait)}
 	}
@@ -71,6 +73,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	tellRegistration(r.Context(), c)
 	if c.AuthMethod == oauth.AuthPrivateKey {
 		if _, err := jose.ParseKeySet(c.Keys); err != nil {
 			return &oauth.Error{Code: oauth.InvalidClientMetadata, Description: "jwks is not a set of public keys that this server can use (ES256 or RS256)", Cause: err}
@@ -101,6 +104,10 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, c client.Client) 
 		return err
 	}
 	httpserver.Note(r.Context(), "client_id", c.ID)
+	told := inspect.Of(r.Context())
+	told.Belongs(inspect.Keys{ClientID: c.ID})
+	told.Answer("client_id", c.ID)
+	told.Answer("client_secret", answer.Secret)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusCreated)
 	return json.NewEncoder(w).Encode(answer)

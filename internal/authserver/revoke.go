@@ -9,6 +9,7 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/grant"
 	"gatehouse/internal/httpserver"
+	"gatehouse/internal/inspect"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/secret"
 )
@@ -26,6 +27,11 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	httpserver.Note(r.Context(), "client_id", c.ID)
+	told := inspect.Of(r.Context())
+	told.Is(inspect.Revocation, r.URL.Path)
+	told.Form(form)
+	told.Asked("client_id", c.ID)
+	told.Belongs(inspect.Keys{ClientID: c.ID})
 	if form.Get("token") == "" {
 		return oauth.NewError(oauth.InvalidRequest, "token is missing")
 	}
@@ -41,6 +47,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 	if g.ClientID != c.ID {
 		return oauth.NewError(oauth.InvalidGrant, "the token was issued to another client, which alone may revoke it")
 	}
+	told.Belongs(keysOf(g))
 	if err := s.record(r.Context(), audit.Entry{
 		Kind: audit.Revocation, Outcome: audit.Done, AccountID: g.AccountID, ClientID: c.ID, GrantID: g.ID, Reason: "the client revoked a token",
 	}); err != nil {

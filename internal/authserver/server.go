@@ -15,11 +15,12 @@ import (
 	"gatehouse/internal/egress"
 	"gatehouse/internal/grant"
 	"gatehouse/internal/httpserver"
+	"gatehouse/internal/inspect"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/page"
 )
 
-// Server is the authorization server. All exported fields but the last five
+// Server is the authorization server. All exported fields but the last seven
 // are required.
 type Server struct {
 	Issuer        string         // its identifier and base URL, without trailing slash
@@ -45,6 +46,8 @@ type Server struct {
 	PlainHTTP      []string       // hosts where http redirects are tolerated (security.md 17)
 	Demo           bool           // the pages say that this is a demonstration
 	People         []PersonView
+	Inspect        *inspect.Recorder // told of messages; nil: nothing is recorded
+	Messages       inspect.Store     // that were recorded; nil: there are none
 
 	pages     *page.Set
 	cookies   cookieJar
@@ -54,6 +57,7 @@ type Server struct {
 	digests   map[string]string // of Documents
 	signInAPI *catalog.API      // what relying parties of OpenID Connect ask for
 	keySets   keySets
+	drawing   *inspect.Drawing
 }
 
 // AccessLifetime is how long a JWT for an API lives: what cannot be recalled
@@ -71,6 +75,9 @@ func (s *Server) Handler() (http.Handler, error) {
 	}
 	if s.pages, err = page.Parse(pages, "pages/*.html"); err != nil {
 		return nil, fmt.Errorf("parse pages of the authorization server: %w", err)
+	}
+	if s.drawing, err = inspect.NewDrawing(); err != nil {
+		return nil, err
 	}
 	s.cookies = newCookieJar(base)
 	s.signInAPI = newSignInAPI(s.Issuer, base.Host)
@@ -107,6 +114,9 @@ func (s *Server) Handler() (http.Handler, error) {
 	mux.Handle("GET /logout", s.browser(s.logout))
 	mux.Handle("POST /logout", s.browser(s.logout))
 	mux.Handle("GET /account", s.browser(s.showAccount))
+	mux.Handle("GET /account/messages", s.browser(s.showMessages))
+	mux.Handle("GET /account/messages/{flow}", s.browser(s.showFlow))
+	mux.Handle("GET /account/messages/{flow}/export", s.browser(s.exportFlow))
 	mux.Handle("POST /account/end", s.browser(s.endConnection))
 	mux.Handle("POST /account/narrow", s.browser(s.narrowConnection))
 	mux.Handle("POST /account/leave", s.browser(s.leave))
@@ -114,7 +124,7 @@ func (s *Server) Handler() (http.Handler, error) {
 	mux.Handle("POST /invitation", s.browser(s.acceptInvitation))
 	mux.Handle("GET /{$}", s.browser(s.front))
 	mux.Handle("GET /assets/", page.Assets())
-	return mux, nil
+	return s.Inspect.Wrap(mux), nil
 }
 
 // record appends an audit entry; what it tells of must not happen if this fails.

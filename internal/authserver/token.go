@@ -13,6 +13,7 @@ import (
 	"gatehouse/internal/client"
 	"gatehouse/internal/grant"
 	"gatehouse/internal/httpserver"
+	"gatehouse/internal/inspect"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/secret"
 )
@@ -31,12 +32,22 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	told := inspect.Of(r.Context())
+	told.Is(inspect.TokenRequest, r.URL.Path)
+	if form.Get("grant_type") == oauth.GrantTokenExchange {
+		told.Is(inspect.Exchange, r.URL.Path)
+	}
+	told.Form(form)
 	if len(form["resource"]) > 1 || len(form["audience"]) > 1 {
 		return oauth.NewError(oauth.InvalidTarget, "one resource or audience at a time; send one request for each")
 	}
 	c, err := s.authenticateClient(r, form)
 	if err != nil {
 		return err
+	}
+	told.Asked("client_id", c.ID)
+	if c.Origin != client.Gateway { // what a gateway asks belongs to the flow of the token it names
+		told.Belongs(inspect.Keys{ClientID: c.ID})
 	}
 	if err := s.Pauses.Paused(r.Context(), grant.Parties{Client: c.ID, Administration: c.Origin == client.Console}); err != nil {
 		return err
@@ -114,15 +125,17 @@ func (s *Server) redeemCode(ctx context.Context, r tokenRequest) (*oauth.TokenRe
 	// what another client presents must not even tell whether the rest fits.
 	switch {
 	case code.ClientID != r.Client.ID:
-		return nil, oauth.NewError(oauth.InvalidGrant, "the code was issued to another client")
+		return nil, rule("code", oauth.InvalidGrant, "the code was issued to another client")
 	case code.RedirectGiven && r.Form.Get("redirect_uri") != code.RedirectURI, // RFC 6749 §4.1.3
 		!code.RedirectGiven && r.Form.Get("redirect_uri") != "" && r.Form.Get("redirect_uri") != code.RedirectURI:
-		return nil, oauth.NewError(oauth.InvalidGrant, "redirect_uri differs from the authorization request")
+		return nil, rule("redirect", oauth.InvalidGrant, "redirect_uri differs from the authorization request")
 	case r.Form.Get("code_verifier") == "":
-		return nil, oauth.NewError(oauth.InvalidGrant, "code_verifier is missing; PKCE is required") // RFC 7636 §4.6
+		return nil, rule("verifier", oauth.InvalidGrant, "code_verifier is missing; PKCE is required") // RFC 7636 §4.6
 	case !oauth.VerifyPKCE(code.Challenge, r.Form.Get("code_verifier")):
-		return nil, oauth.NewError(oauth.InvalidGrant, "code_verifier does not match code_challenge")
+		return nil, rule("verifier", oauth.InvalidGrant, "code_verifier does not match code_challenge")
 	}
+	inspect.Of(ctx).Belongs(keysOf(g))
+	inspect.Of(ctx).Asked("redirect_uri", client.RedirectHost(code.RedirectURI))
 	if err := sameResource(r.Form, code.Resource); err != nil {
 		return nil, err
 	}
@@ -149,6 +162,7 @@ func (s *Server) redeemCode(ctx context.Context, r tokenRequest) (*oauth.TokenRe
 	if err := s.Grants.RedeemCode(ctx, hash, token, now); err != nil {
 		return nil, s.noteReplay(ctx, g, err)
 	}
+	tellIssued(ctx, g, token, answer)
 	return answer, nil
 }
 
@@ -218,5 +232,9 @@ func (s *Server) clientCredentials(ctx context.Context, r tokenRequest) (*oauth.
 	if err := s.recordToken(ctx, r, g, scopes); err != nil {
 		return nil, err
 	}
-	return answer, s.Grants.Issue(ctx, g, token, now)
+	if err := s.Grants.Issue(ctx, g, token, now); err != nil {
+		return nil, err
+	}
+	tellIssued(ctx, g, token, answer)
+	return answer, nil
 }

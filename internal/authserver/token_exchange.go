@@ -11,6 +11,7 @@ import (
 	"gatehouse/internal/catalog"
 	"gatehouse/internal/client"
 	"gatehouse/internal/grant"
+	"gatehouse/internal/inspect"
 	"gatehouse/internal/jose"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/secret"
@@ -31,11 +32,13 @@ func (s *Server) exchange(ctx context.Context, r tokenRequest) (*oauth.TokenResp
 	token, g, err := s.Grants.Token(ctx, secret.Sum(r.Form.Get("subject_token")), now)
 	if errors.Is(err, grant.ErrNotFound) {
 		// RFC 8693 §2.2.2: an invalid subject token is invalid_request.
-		return nil, &oauth.Error{Code: oauth.InvalidRequest, Description: "subject_token is unknown, expired or ended", Cause: err}
+		return nil, &oauth.Error{Code: oauth.InvalidRequest, Description: "subject_token is unknown, expired or ended", Cause: err, Rule: "subject-token"}
 	}
 	if err != nil {
 		return nil, err
 	}
+	inspect.Of(ctx).Belongs(keysOf(g))
+	inspect.Of(ctx).Presented(subjectOf(r, token, g))
 	api, ok := s.apiOf(g.Resource)
 	if !ok || r.Form.Get("audience") != api.Audience {
 		return nil, oauth.NewError(oauth.InvalidTarget, "audience is not the API behind the resource that subject_token was issued for")
@@ -63,7 +66,8 @@ func (s *Server) lacking(ctx context.Context, api *catalog.API, g grant.Grant, m
 			return err
 		}
 	}
-	return oauth.NewError(oauth.InvalidScope, "the subject token does not cover the scopes asked for")
+	inspect.Of(ctx).Refused("exchange-scope", known...)
+	return rule("exchange-scope", oauth.InvalidScope, "the subject token does not cover the scopes asked for")
 }
 
 // checkExchange checks the parameters of RFC 8693 §2.1.
@@ -120,8 +124,10 @@ func (s *Server) mintForAPI(ctx context.Context, r tokenRequest, api *catalog.AP
 	}); err != nil {
 		return nil, err
 	}
-	return &oauth.TokenResponse{
+	answer := &oauth.TokenResponse{
 		AccessToken: signed, IssuedTokenType: oauth.TokenTypeAccessToken, TokenType: "Bearer",
 		ExpiresIn: expires - now.Unix(), Scope: claims.Scope, Feed: &token.Position,
-	}, nil
+	}
+	tellExchanged(ctx, api, subjectOf(r, token, g), answer)
+	return answer, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"gatehouse/internal/audit"
 	"gatehouse/internal/grant"
+	"gatehouse/internal/inspect"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/secret"
 )
@@ -36,6 +37,7 @@ func (s *Server) refresh(ctx context.Context, r tokenRequest) (*oauth.TokenRespo
 	if g.ClientID != r.Client.ID {
 		return nil, oauth.NewError(oauth.InvalidGrant, "the refresh token was issued to another client")
 	}
+	inspect.Of(ctx).Belongs(keysOf(g))
 	if err := sameResource(r.Form, g.Resource); err != nil {
 		return nil, err
 	}
@@ -61,6 +63,7 @@ func (s *Server) refresh(ctx context.Context, r tokenRequest) (*oauth.TokenRespo
 		return nil, refreshGone(s.noteReplay(ctx, g, err))
 	}
 	if sealed == "" {
+		tellIssued(ctx, g, token, answer)
 		return answer, nil
 	}
 	return s.repeat(ctx, r, g, value, sealed)

@@ -18,6 +18,7 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/catalog"
 	"gatehouse/internal/httpserver"
+	"gatehouse/internal/inspect"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/resource"
 	"gatehouse/internal/secret"
@@ -67,6 +68,8 @@ func (e *endpoint) call(ctx context.Context, c caller, m *message) ([]byte, erro
 		return nil, m.refuse(codeInvalidParams, "unknown tool %q; tools/list says which there are", excerpt(name))
 	}
 	httpserver.Note(ctx, "tool", tool.Name)
+	told := inspect.Of(ctx)
+	told.Asked("tool", tool.Name)
 	raw := m.params["arguments"]
 	if string(raw) == "null" { // what some clients send for none
 		raw = nil
@@ -77,9 +80,11 @@ func (e *endpoint) call(ctx context.Context, c caller, m *message) ([]byte, erro
 	}
 	if ok, wait := e.calls.Allow(c.limitKey()); !ok {
 		httpserver.Note(ctx, "refused", "too many calls")
+		tellResult(ctx, "too-many-calls")
 		return e.encode(m, failure("", "Too many calls in a short time. Wait %s before the next one.", wait.Truncate(time.Second)+time.Second))
 	}
 	entry := e.entry(ctx, c, tool, args)
+	told.Asked("arguments", entry.Detail["arguments"])
 	granted, _ := oauth.ParseScope(c.Scope) // what cannot be read grants nothing
 	scopes, ok := tool.Allowed(e.api.Expand(granted))
 	if !ok {
@@ -88,17 +93,22 @@ func (e *endpoint) call(ctx context.Context, c caller, m *message) ([]byte, erro
 	}
 	valid, err := tool.Validate(raw)
 	if err != nil {
+		tellResult(ctx, "arguments")
 		return e.encode(m, failure("", "The arguments do not fit tool %s: %s", tool.Name, clean(err.Error())))
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	req, err := tool.Request(ctx, e.api.URL, valid)
 	if err != nil {
+		tellResult(ctx, "arguments")
 		return e.encode(m, failure("", "The arguments cannot be sent to %s: %s", e.api.Title, clean(err.Error())))
 	}
 	result, err := e.audited(ctx, entry, toolCall{c, tool, scopes, req})
 	if err != nil {
 		return nil, err
+	}
+	if result.failed {
+		tellResult(ctx, "tool-failed")
 	}
 	return e.encode(m, result)
 }

@@ -13,6 +13,7 @@ import (
 
 	"gatehouse/internal/catalog"
 	"gatehouse/internal/httpserver"
+	"gatehouse/internal/inspect"
 	"gatehouse/internal/resource"
 )
 
@@ -52,6 +53,7 @@ func methods(modern bool) map[string]handler {
 // ServeHTTP is the only writer of failures of an endpoint.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if id, err := e.serve(w, r); err != nil {
+		e.tellRefused(r.Context(), err)
 		httpserver.Note(r.Context(), "refused", err)
 		e.writeFailure(w, r, id, err)
 	}
@@ -64,6 +66,7 @@ func (e *endpoint) serve(w http.ResponseWriter, r *http.Request) (id json.RawMes
 	if r.Method == http.MethodGet && wantsPage(r) {
 		return nil, e.pages.Render(w, http.StatusOK, "endpoint.html", e.openPage(r.Context()))
 	}
+	inspect.Of(r.Context()).Is(inspect.MCP, e.api.MCPPath)
 	c, err := e.authenticate(r)
 	if errors.Is(err, resource.ErrNoToken) && e.api.OpenListing && r.Method == http.MethodPost {
 		c, err = caller{}, nil // nobody: dispatch serves what needs no token
@@ -92,6 +95,7 @@ func (e *endpoint) serve(w http.ResponseWriter, r *http.Request) (id json.RawMes
 		return id, err
 	}
 	httpserver.Note(r.Context(), "mcp_method", excerpt(m.method))
+	e.tellMethod(r.Context(), m)
 	if m.id == nil {
 		return nil, accept(w, m)
 	}
@@ -110,6 +114,7 @@ func (e *endpoint) authenticate(r *http.Request) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}
+	inspect.Of(r.Context()).Bearer(token)
 	t, err := e.introspector.Introspect(r.Context(), token, e.api.Resource)
 	if err != nil {
 		return caller{}, err
@@ -120,7 +125,9 @@ func (e *endpoint) authenticate(r *http.Request) (caller, error) {
 			return caller{}, err
 		}
 	}
-	return caller{token, t}, nil
+	c := caller{token, t}
+	tellCaller(r.Context(), c)
+	return c, nil
 }
 
 // openToNobody reports whether a method may be served without a token where an

@@ -20,7 +20,9 @@ func (e *endpoint) perform(ctx context.Context, c toolCall) (toolResult, error) 
 	if err != nil {
 		return e.noToken(ctx, c, err)
 	}
+	told := e.tellForward(ctx, c, token)
 	result := e.forward(ctx, c.tool, c.req, token)
+	tellAnswered(told, result)
 	if result.status == http.StatusUnauthorized && kept {
 		// A kept token may have been overtaken, by a change of keys for
 		// example. The API did nothing, so trying once more is safe.
@@ -28,7 +30,9 @@ func (e *endpoint) perform(ctx context.Context, c toolCall) (toolResult, error) 
 		if token, _, err = e.exchanger.token(ctx, c.caller, e.api.Audience, c.scopes); err != nil {
 			return e.noToken(ctx, c, err)
 		}
+		told = e.tellForward(ctx, c, token)
 		result = e.forward(ctx, c.tool, repeat(c.req), token)
+		tellAnswered(told, result)
 	}
 	return result, nil
 }

@@ -19,6 +19,7 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/catalog"
 	"gatehouse/internal/httpserver"
+	"gatehouse/internal/inspect"
 	"gatehouse/internal/jose"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/page"
@@ -47,10 +48,11 @@ type Server struct {
 	Feed                  *resource.Feed // of the authorization server's revocations, which its owner runs; nil: tokens are asked about every second
 	External              *External      // in place of ours: TokenEndpoint, IntrospectionEndpoint, ClientID, Signer and Feed are then unused
 	Audit                 audit.Store
-	AuditKey              []byte        // of the hash that stands for arguments in the audit log, at least 32 bytes
-	AllowedOrigins        []string      // of browser clients, as in httpserver.CORS
-	CallTimeout           time.Duration // of one tool call; default 30 s
-	CallsPerSecond        int           // of one grant, on average; default 50 (R-RS-35)
+	AuditKey              []byte            // of the hash that stands for arguments in the audit log, at least 32 bytes
+	AllowedOrigins        []string          // of browser clients, as in httpserver.CORS
+	CallTimeout           time.Duration     // of one tool call; default 30 s
+	CallsPerSecond        int               // of one grant, on average; default 50 (R-RS-35)
+	Inspect               *inspect.Recorder // told of messages; nil: nothing is recorded
 }
 
 // shared is what all endpoints of a gateway use.
@@ -90,7 +92,7 @@ func (s *Server) Handler() (http.Handler, error) {
 		Methods:         []string{http.MethodGet, http.MethodPost},
 		RequestHeaders:  []string{"Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Mcp-Param-*", "Mcp-Session-Id", "Last-Event-Id"},
 		ResponseHeaders: []string{"Retry-After", "X-Request-Id"},
-	}.Wrap(routes), nil
+	}.Wrap(s.Inspect.Wrap(routes)), nil
 }
 
 func (s *Server) shared() (*shared, error) {
@@ -149,7 +151,7 @@ func (s *Server) add(r routes, g *shared, api *catalog.API) error {
 	if err := e.prepare(s.Version); err != nil {
 		return err
 	}
-	for path, h := range map[string]http.Handler{api.MCPPath: e, metadata.Path: metadata} {
+	for path, h := range map[string]http.Handler{api.MCPPath: e, metadata.Path: tellMetadata(s.Issuer, api, metadata.Path, metadata)} {
 		if r[path] != nil {
 			return fmt.Errorf("%s is the path of two APIs; give one another mcp_path", path)
 		}

@@ -161,3 +161,12 @@ func (e *event) log(log *slog.Logger, level slog.Level, r *http.Request) {
 func cut(s string) string {
 	return s[:min(len(s), maxLogText)]
 }
+
+// Status returns the status that has been answered so far to the request that
+// ctx belongs to; 0 before, and outside of one.
+func Status(ctx context.Context) int {
+	if e, ok := ctx.Value(eventKey{}).(*event); ok {
+		return e.status
+	}
+	return 0
+}

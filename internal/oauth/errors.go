@@ -45,12 +45,14 @@ const (
 
 // Error is a protocol error. Description goes to the client and must say what
 // to do; Cause stays in the request event. RetryAfter, in seconds, adds the
-// header of that name.
+// header of that name. Rule names the requirement behind the error for the
+// inspector, where the code alone does not tell it; it is never sent.
 type Error struct {
 	Code        Code
 	Description string
 	RetryAfter  int
 	Cause       error
+	Rule        string
 }
 
 // NewError returns an error of a code and a sentence, which is what most are.

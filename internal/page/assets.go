@@ -61,3 +61,7 @@ func Assets() http.Handler {
 		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(a.body))
 	})
 }
+
+// Stylesheet returns the text of the stylesheet, for a page that is a file of
+// its own.
+func Stylesheet() string { return stylesheet }

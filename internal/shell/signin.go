@@ -20,6 +20,15 @@ type SignIn struct {
 	Name      string
 	Password  string // where the page asks for one
 	Transport http.RoundTripper
+	// Decide is asked in place of agreeing to what the consent page suggests. It
+	// returns the scopes to leave on, or false to decline.
+	Decide func(Consent) (scopes []string, allow bool)
+}
+
+// Consent is what a consent page shows.
+type Consent struct {
+	Lines  []string // its sentences, in order
+	Scopes []string // that are switched on
 }
 
 const (
@@ -118,12 +127,31 @@ func (v *visit) answer(ctx context.Context, resp *http.Response, page []byte) (*
 			if buttons["allow"] {
 				fields.Set("action", "allow")
 			}
+			v.decide(root, fields)
 		default:
 			continue
 		}
 		return v.post(ctx, resp.Request.URL, attr(form, "action"), fields)
 	}
 	return nil, fmt.Errorf("sign in: the page does not go on: %s", clean(summary(root)))
+}
+
+// decide puts the answer of Decide into the fields of a consent page.
+func (v *visit) decide(root *html.Node, fields url.Values) {
+	if v.Decide == nil {
+		return
+	}
+	var lines []string
+	for _, p := range elements(root, "p") {
+		lines = append(lines, strings.Join(strings.Fields(text(p)), " "))
+	}
+	scopes, allow := v.Decide(Consent{Lines: lines, Scopes: fields["scope"]})
+	if !allow {
+		fields.Set("action", "deny")
+		fields.Del("scope")
+		return
+	}
+	fields["scope"] = scopes
 }
 
 func (v *visit) post(ctx context.Context, from *url.URL, action string, values url.Values) (*http.Request, error) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/internal/oauth"
 	"gatehouse/mcpclient"
 )
 
@@ -65,9 +66,18 @@ func (s *Shell) traceForm(form string) {
 			value = plain
 		}
 		if name != "" {
-			fmt.Fprintf(s.Err, "    %s = %s\n", clean(name), clean(value))
+			fmt.Fprintf(s.Err, "    %s = %s%s\n", clean(name), clean(value), s.purpose(name))
 		}
 	}
+}
+
+// purpose says what a parameter is for, in the words of the inspector.
+func (s *Shell) purpose(name string) string {
+	p, ok := oauth.ParameterOf(name)
+	if !ok || p.Ref == "" {
+		return ""
+	}
+	return s.quiet("  # " + p.Purpose + " (" + p.Ref + ")")
 }
 
 func (s *Shell) traceBody(h http.Header, body string) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gatehouse/internal/grant"
+	"gatehouse/internal/inspect"
 )
 
 const (
@@ -20,6 +21,10 @@ const (
 // Sweep removes what expired and returns how many rows. Nothing depends on it
 // but the size of the database. Grants stay: the audit log names them.
 func (d *DB) Sweep(ctx context.Context, now time.Time) (removed int, err error) {
+	// Of the one table whose times are microseconds; at most MaxMessages rows.
+	if _, err := d.exec(ctx, "sweep", `DELETE FROM messages WHERE at <= $1`, now.Add(-inspect.MaxAge).UnixMicro()); err != nil {
+		return 0, err
+	}
 	for _, s := range []struct {
 		query string
 		until time.Time
@@ -38,6 +43,7 @@ func (d *DB) Sweep(ctx context.Context, now time.Time) (removed int, err error) 
 		{`DELETE FROM events WHERE number IN (SELECT number FROM events WHERE at <= $1 ORDER BY number LIMIT $2)`, now.Add(-grant.EventLifetime)},
 		{`DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE expires_at <= $1 LIMIT $2)`, now},
 		{`DELETE FROM invitations WHERE account_id IN (SELECT account_id FROM invitations WHERE expires_at <= $1 LIMIT $2)`, now},
+		{`DELETE FROM inspections WHERE until <= $1 AND id IN (SELECT id FROM inspections WHERE until <= $1 LIMIT $2)`, now},
 		{`DELETE FROM assertions WHERE hash IN (SELECT hash FROM assertions WHERE expires_at <= $1 LIMIT $2)`, now},
 	} {
 		for {

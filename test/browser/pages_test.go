@@ -99,11 +99,24 @@ func views(t *testing.T, b *tab) []view {
 			b.see(`button.ends`)
 		}},
 		{"account-ended", func() { b.press(`button.ends`); b.see(`[role="status"]`) }},
+		{"messages", func() { b.open(p.Login + "/account/messages"); b.see(`a[href^="/account/messages/"]`) }},
+		{"messages-flow", func() {
+			b.open(p.Login + "/account/messages")
+			b.press(`li:nth-child(2) a[href^="/account/messages/"]`) // the one that called
+			b.see(`.messages`)
+		}},
+		{"messages-token", func() {
+			b.click(`li:has(b.at2.over1.back) summary`)
+			b.see(`.messages details[open]`)
+		}},
 		{"sign-out", func() { b.open(p.Login + "/logout"); b.see(`a.button`) }},
 		{"signed-out", func() { b.press(`button[value="leave"]`); b.see(`a[href="/account"]`) }},
 		{"error", func() { b.open(p.Login + "/authorize?client_id=nobody") }},
 		{"front", func() { b.open(p.Login + "/") }},
 		{"home", func() { b.open(p.Home + "/") }},
+		{"scene-narrowed", func() { scene(b, p, "narrowed") }},
+		{"scene-stolen", func() { scene(b, p, "stolen") }},
+		{"scene-look-alike", func() { scene(b, p, "look-alike") }},
 		{"endpoint", func() { b.open(p.MCP + "/") }},
 		{"console-done", func() {
 			signIn(console(t, p))
@@ -123,6 +136,14 @@ func views(t *testing.T, b *tab) []view {
 			b.open(u.Query().Get("redirect_uri") + "?code=x&state=y")
 		}},
 	}, slices.Concat(agentViews(b, demo(t)), adminViews(b, demo(t)), peopleViews(b, demo(t)))...)
+}
+
+// scene plays a scene of the demo's start page.
+func scene(b *tab, p *place, name string) {
+	b.t.Helper()
+	b.open(p.Home + "/")
+	b.press(`form[action="/scenes/` + name + `"] button`)
+	b.see(`.messages`)
 }
 
 // notebook is a site that describes an agent in a metadata document, and what
