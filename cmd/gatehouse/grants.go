@@ -25,7 +25,7 @@ type grantListCommand struct {
 	Person string `placeholder:"NAME" help:"Only what this person allowed."`
 	Client string `placeholder:"ID" help:"Only what this agent was allowed."`
 	JSON   bool   `help:"Print the result as JSON."`
-	configFlag
+	where
 }
 
 func (c *grantListCommand) Help() string {
@@ -33,11 +33,7 @@ func (c *grantListCommand) Help() string {
 }
 
 func (c *grantListCommand) Run(ctx context.Context, o output) error {
-	config, err := app.Load(c.File)
-	if err != nil {
-		return err
-	}
-	grants, err := app.Grants(ctx, config, c.Person, c.Client)
+	grants, err := c.grants(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -104,19 +100,29 @@ func (c *grantEndCommand) end(ctx context.Context, o output) error {
 	return app.EndGrant(ctx, config, c.ID, c.Reason)
 }
 
+func (c *grantListCommand) grants(ctx context.Context, o output) ([]app.GrantLine, error) {
+	if c.remote() {
+		if (c.Person == "") == (c.Client == "") {
+			return nil, usageError("with --server, name a --person or a --client")
+		}
+		return list[app.GrantLine](ctx, o, c.where, "list-connections", "connections", map[string]string{"person": c.Person, "agent": c.Client})
+	}
+	config, err := app.Load(c.File)
+	if err != nil {
+		return nil, err
+	}
+	return app.Grants(ctx, config, c.Person, c.Client)
+}
+
 type clientListCommand struct {
 	JSON bool `help:"Print the result as JSON."`
-	configFlag
+	where
 }
 
 func (c *clientListCommand) Help() string { return "Example:\n\n  gatehouse client list" }
 
 func (c *clientListCommand) Run(ctx context.Context, o output) error {
-	config, err := app.Load(c.File)
-	if err != nil {
-		return err
-	}
-	clients, err := app.Clients(ctx, config)
+	clients, err := c.clients(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -163,17 +169,13 @@ func (c *clientEndCommand) Run(ctx context.Context, o output) error {
 
 type personListCommand struct {
 	JSON bool `help:"Print the result as JSON."`
-	configFlag
+	where
 }
 
 func (c *personListCommand) Help() string { return "Example:\n\n  gatehouse person list" }
 
 func (c *personListCommand) Run(ctx context.Context, o output) error {
-	config, err := app.Load(c.File)
-	if err != nil {
-		return err
-	}
-	people, err := app.People(ctx, config)
+	people, err := c.people(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -241,4 +243,26 @@ func plainText(s string) string {
 		}
 		return r
 	}, s)
+}
+
+func (c *clientListCommand) clients(ctx context.Context, o output) ([]app.ClientLine, error) {
+	if c.remote() {
+		return list[app.ClientLine](ctx, o, c.where, "list-agents", "agents", nil)
+	}
+	config, err := app.Load(c.File)
+	if err != nil {
+		return nil, err
+	}
+	return app.Clients(ctx, config)
+}
+
+func (c *personListCommand) people(ctx context.Context, o output) ([]app.PersonLine, error) {
+	if c.remote() {
+		return list[app.PersonLine](ctx, o, c.where, "list-people", "people", nil)
+	}
+	config, err := app.Load(c.File)
+	if err != nil {
+		return nil, err
+	}
+	return app.People(ctx, config)
 }

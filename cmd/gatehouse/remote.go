@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 
 	"gatehouse/internal/app"
@@ -43,6 +45,36 @@ func (w where) ask(ctx context.Context, o output, tool string, arguments, into a
 		return exitError{err, code}
 	}
 	return err
+}
+
+// list reads all pages of a list there.
+func list[T any](ctx context.Context, o output, w where, tool, name string, filter map[string]string) ([]T, error) {
+	var all []T
+	arguments := map[string]string{}
+	for key, value := range filter {
+		if value != "" {
+			arguments[key] = value
+		}
+	}
+	for {
+		var page map[string]json.RawMessage
+		if err := w.ask(ctx, o, tool, arguments, &page); err != nil {
+			return nil, err
+		}
+		var some []T
+		if err := json.Unmarshal(page[name], &some); err != nil {
+			return nil, fmt.Errorf("read the answer of %s: %w", tool, err)
+		}
+		all = append(all, some...)
+		if len(page["next"]) == 0 {
+			return all, nil
+		}
+		var next string
+		if err := json.Unmarshal(page["next"], &next); err != nil || next == arguments["after"] {
+			return nil, fmt.Errorf("read the answer of %s: it has no next page, and says it has", tool)
+		}
+		arguments["after"] = next
+	}
 }
 
 // done is the answer to an act there.

@@ -62,6 +62,11 @@ type operation struct {
 // administrator.
 func (a *API) operations() []operation {
 	return []operation{
+		{"GET", "/agents", ScopeRead, a.listAgents},
+		{"GET", "/people", ScopeRead, a.listPeople},
+		{"GET", "/connections", ScopeRead, a.listConnections},
+		{"GET", "/audit", ScopeRead, a.listAudit},
+		{"GET", "/audit/{id}", ScopeRead, a.getEntry},
 		{"GET", "/apis", ScopeRead, a.listAPIs},
 		{"GET", "/stops", ScopeRead, a.listStops},
 		{"POST", "/stops", ScopeStop, a.pause},

@@ -89,6 +89,30 @@ func TestAdministrationThroughTheGateway(t *testing.T) {
 		t.Error("the audit does not tell who paused the tool through which client")
 	}
 
+	var lists struct {
+		Agents []struct {
+			Name   string `json:"client_name"`
+			Grants int
+		}
+		People      []struct{ Name, Role string }
+		Connections []struct{ Person, Scope string }
+		Entries     []struct{ Kind, Reason string }
+	}
+	for tool, arguments := range map[string]map[string]any{
+		"list-agents": {"name": "gatehouse"}, "list-people": {"only": "admin"}, "list-connections": {"person": app.DemoAdministrator},
+		"list-audit": {"kind": "admin", "tool": "refund-order"},
+	} {
+		if no := call(t, s, tool, arguments, &lists); no != "" {
+			t.Errorf("%s: %s", tool, no)
+		}
+	}
+	if len(lists.Agents) != 1 || lists.Agents[0].Grants != 1 || len(lists.People) != 1 || lists.People[0].Role != "admin" || len(lists.Connections) == 0 || len(lists.Entries) == 0 {
+		t.Errorf("lists: %+v", lists)
+	}
+	if no := call(t, s, "list-audit", map[string]any{"from": "yesterday"}, &lists); !strings.Contains(no, "is no time") {
+		t.Errorf("a time that is none: %q", no)
+	}
+
 	auditor, err := d.administration(app.TerminalID, "olga", somePassword, both...)
 	if err != nil {
 		t.Fatal(err)
