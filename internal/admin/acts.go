@@ -11,6 +11,7 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/catalog"
 	"gatehouse/internal/client"
+	"gatehouse/internal/inspect"
 	"gatehouse/internal/secret"
 )
 
@@ -36,6 +37,7 @@ type Acts struct {
 	Rotation  Rotation
 	Stops     Stops
 	Documents Documents
+	Messages  inspect.Store
 	Issuer    string // where people sign in, and invitations lead
 	Audit     audit.Store
 }

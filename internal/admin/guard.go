@@ -87,10 +87,10 @@ func (s *Server) allowed(route Route, v visit, now time.Time) error {
 		return nil
 	case v.Role != account.Administrator && v.Role != account.Auditor:
 		return &problem{http.StatusForbidden, "You have no role here", "Your account does not administer this installation.", "Ask an administrator for a role, or sign in as somebody else."}
-	case route.Access > Reading && !v.Administers():
+	case route.Access >= Changing && !v.Administers():
 		return &problem{http.StatusForbidden, "Auditors change nothing", "Your role reads everything here and changes nothing. Nothing was done.", "Ask an administrator."}
-	case route.Access == ChangingBy && !v.fresh(now):
-		return &signInAgain{problem{http.StatusForbidden, "Sign in again for this", "Your last sign-in is more than five minutes ago, and this cannot be undone. Nothing was done.", "Open the page before this one again: it asks you to sign in."}}
+	case (route.Access == ChangingBy || route.Access == ReadingBy) && !v.fresh(now):
+		return &signInAgain{problem{http.StatusForbidden, "Sign in again for this", "Your last sign-in is more than five minutes ago, and this takes a new one. Nothing was done.", "Open the page before this one again: it asks you to sign in."}}
 	}
 	return nil
 }

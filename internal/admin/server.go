@@ -21,6 +21,7 @@ import (
 	"gatehouse/internal/account"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/httpserver"
+	"gatehouse/internal/inspect"
 	"gatehouse/internal/jose"
 	"gatehouse/internal/page"
 	"gatehouse/internal/resource"
@@ -44,10 +45,11 @@ type Server struct {
 	Settings   Settings
 	Demo       bool // the pages say that this is a demonstration
 
-	pages  *page.Set
-	host   string
-	secure bool // cookies can be
-	signIn *httpserver.Limiter
+	pages   *page.Set
+	drawing *inspect.Drawing
+	host    string
+	secure  bool // cookies can be
+	signIn  *httpserver.Limiter
 
 	exports chan struct{} // has one for each export that runs
 }
@@ -60,6 +62,9 @@ func (s *Server) Handler() (http.Handler, error) {
 	}
 	if s.pages, err = page.Parse(pageFiles, "pages/*.html"); err != nil {
 		return nil, fmt.Errorf("parse the console's pages: %w", err)
+	}
+	if s.drawing, err = inspect.NewDrawing(); err != nil {
+		return nil, err
 	}
 	s.host = u.Host
 	s.secure = u.Scheme == "https" || u.Hostname() == "localhost" || strings.HasSuffix(u.Hostname(), ".localhost")
@@ -89,6 +94,7 @@ type Access int
 const (
 	Anybody    Access = iota // who is not signed in, too
 	Reading                  // an auditor's role
+	ReadingBy                // the same, of somebody who signed in a moment ago
 	Changing                 // an administrator's role
 	ChangingBy               // an administrator who signed in a moment ago
 )
@@ -110,6 +116,7 @@ func (s *Server) Routes() []Route {
 		{"GET /admin", Reading, s.showHome},
 	},
 		s.agentRoutes(),
+		s.messageRoutes(),
 		s.stopRoutes(),
 		s.apiRoutes(),
 		s.documentRoutes(),

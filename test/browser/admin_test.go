@@ -48,6 +48,14 @@ func adminViews(b *tab, p *place) []view {
 		{"admin-agents", at("/admin/agents", "table")},
 		{"admin-agents-none", at("/admin/agents?q=nobody", "form.filter")},
 		{"admin-agent", func() { b.open(p.Admin + "/admin/agents?q=bank"); b.press("td a"); b.see("dl.facts") }},
+		{"admin-messages", func() { b.press(`a[href^="/admin/messages"]`); b.see("table") }},
+		{"admin-flow", func() {
+			b.press("td a")
+			b.see("details")
+			b.open(p.Admin + "/admin/agents?q=bank")
+			b.press("td a")
+			b.see("dl.facts")
+		}},
 		{"admin-stop-agent", func() { b.press("a.ends"); b.see("#reason") }},
 	}, auditViews(b, p), []view{
 		{"admin-apis", at("/admin/apis", "table")},
