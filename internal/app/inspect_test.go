@@ -233,7 +233,7 @@ func (p *planter) check(text string) {
 }
 
 // hostileCalls is how many messages of MCP a hostile flow has.
-const hostileCalls = 8
+const hostileCalls = 9
 
 // hostileFlow is a flow with a secret in every field that a client, an agent, a
 // person or a browser fills, and the same requests once more with nothing but
@@ -290,6 +290,8 @@ func (d *demo) hostileFlow(plant func(field string) string) {
 	call(access, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":`+quote(plant("tool"))+`}}`)
 	call(access, `{"jsonrpc":"2.0","id":1,"method":`+quote(plant("mcp_method"))+`}`)
 	call(plant("bearer"), `{"jsonrpc":"2.0","id":1,"method":"ping"}`)
+	d.do("M"+plant("http_method"), mcp, access, "", "")
+	d.do("M"+plant("http_method_of_metadata"), login+"/.well-known/oauth-authorization-server", "", "", "")
 	d.do(http.MethodPost, mcp+"?access_token="+plant("query_token"), "", "application/json", "{}")
 	d.get(login + "/authorize?" + url.Values{"client_id": {plant("other_client")}, "redirect_uri": {plant("other_redirect")}, "state": {plant("other_state")}, "prompt": {plant("prompt")}}.Encode())
 	q.Set("code_challenge", plant("challenge"))
