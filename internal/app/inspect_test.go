@@ -3,6 +3,9 @@ package app_test
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -105,28 +108,51 @@ func TestInspectorShowsPeopleTheirOwnOnly(t *testing.T) {
 	})
 }
 
-// rows are all messages as they are stored.
-func (d *demo) rows(t testing.TB) string {
+// watcher reads messages as they are stored, each once.
+type watcher struct {
+	db   *sql.DB
+	seen int64
+}
+
+func (d *demo) watch(t *testing.T) *watcher {
 	t.Helper()
 	db, err := sqlstore.OpenPlain(filepath.Join(d.Data, "gatehouse.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
-	found, err := db.Query(`SELECT kind || ' ' || client_id || ' ' || grant_id || ' ' || account_id || ' ' || request || ' ' || peer || ' ' || detail FROM messages`)
+	t.Cleanup(func() { db.Close() })
+	return &watcher{db: db}
+}
+
+// next waits for the messages of one hostile flow, and returns all there is of
+// them.
+func (w *watcher) next(t testing.TB) string {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for n := 0; n < hostileCalls; {
+		if err := w.db.QueryRow(`SELECT count(*) FROM messages WHERE seq > $1 AND kind = 'mcp'`, w.seen).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d messages of MCP are stored, want %d", n, hostileCalls)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	rows, err := w.db.Query(`SELECT seq, kind || ' ' || client_id || ' ' || grant_id || ' ' || account_id || ' ' || request || ' ' || peer || ' ' || detail
+		FROM messages WHERE seq > $1 ORDER BY seq`, w.seen)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer found.Close()
+	defer rows.Close()
 	var all strings.Builder
-	for found.Next() {
+	for rows.Next() {
 		var row string
-		if err := found.Scan(&row); err != nil {
+		if err := rows.Scan(&w.seen, &row); err != nil {
 			t.Fatal(err)
 		}
 		all.WriteString("\n" + row)
 	}
-	if err := found.Err(); err != nil {
+	if err := rows.Err(); err != nil {
 		t.Fatal(err)
 	}
 	return all.String()
@@ -140,15 +166,17 @@ var madeHere = regexp.MustCompile(`gh[arcs]_[A-Za-z0-9_-]{20,}|eyJ[A-Za-z0-9_-]+
 // message, in none of what is stored, shown or exported can it be found.
 func TestInspectorKeepsNoSecret(t *testing.T) {
 	var d *demo
+	var w *watcher
 	flows := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		if flows%30 == 0 { // an address may not sign in more often at once
 			d, flows = newDemo(t), 0
+			w = d.watch(t)
 		}
 		flows++
-		p := planter{t: rt}
+		p := planter{t: rt, seed: rapid.Uint64().Draw(rt, "seed")}
 		d.hostileFlow(p.plant)
-		p.check(d.settled(t, flows))
+		p.check(w.next(t))
 	})
 	// And shown, as a word in the newest flow would be.
 	d = newDemo(t)
@@ -157,7 +185,7 @@ func TestInspectorKeepsNoSecret(t *testing.T) {
 		planted = append(planted, "planted-"+field+"-0123456789abcdefghij")
 		return planted[len(planted)-1]
 	})
-	d.settled(t, 1)
+	d.watch(t).next(t)
 	b := d.person("alice")
 	path := newestFlow(b)
 	for _, address := range []string{path, path + "/export", "/account/messages"} {
@@ -177,33 +205,17 @@ func TestInspectorKeepsNoSecret(t *testing.T) {
 	}
 }
 
-// settled waits until the messages of so many hostile flows are stored, and
-// returns them all.
-func (d *demo) settled(t testing.TB, flows int) string {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		text := d.rows(t)
-		switch n := strings.Count(text, "\nmcp "); {
-		case n == hostileCalls*flows:
-			return text
-		case time.Now().After(deadline):
-			t.Fatalf("%d messages of MCP are stored, want %d", n, hostileCalls*flows)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
 // planter makes secrets and looks for them.
 type planter struct {
 	t       *rapid.T
+	seed    uint64
 	planted []string
 }
 
 func (p *planter) plant(field string) string {
-	word := rapid.StringMatching(`[A-Za-z0-9][A-Za-z0-9._~-]{20,60}`).Draw(p.t, field)
-	p.planted = append(p.planted, word)
-	return word
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s", p.seed, field))
+	p.planted = append(p.planted, base64.RawURLEncoding.EncodeToString(sum[:]))
+	return p.planted[len(p.planted)-1]
 }
 
 func (p *planter) check(text string) {
@@ -221,7 +233,7 @@ func (p *planter) check(text string) {
 }
 
 // hostileCalls is how many messages of MCP a hostile flow has.
-const hostileCalls = 8
+const hostileCalls = 9
 
 // hostileFlow is a flow with a secret in every field that a client, an agent, a
 // person or a browser fills, and the same requests once more with nothing but
@@ -278,6 +290,8 @@ func (d *demo) hostileFlow(plant func(field string) string) {
 	call(access, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":`+quote(plant("tool"))+`}}`)
 	call(access, `{"jsonrpc":"2.0","id":1,"method":`+quote(plant("mcp_method"))+`}`)
 	call(plant("bearer"), `{"jsonrpc":"2.0","id":1,"method":"ping"}`)
+	d.do("M"+plant("http_method"), mcp, access, "", "")
+	d.do("M"+plant("http_method_of_metadata"), login+"/.well-known/oauth-authorization-server", "", "", "")
 	d.do(http.MethodPost, mcp+"?access_token="+plant("query_token"), "", "application/json", "{}")
 	d.get(login + "/authorize?" + url.Values{"client_id": {plant("other_client")}, "redirect_uri": {plant("other_redirect")}, "state": {plant("other_state")}, "prompt": {plant("prompt")}}.Encode())
 	q.Set("code_challenge", plant("challenge"))

@@ -35,19 +35,17 @@ type RecordingLine struct {
 // Record turns recording on for a client or a grant, for a while (security.md
 // 22). Running servers follow within two seconds.
 func Record(ctx context.Context, cfg Config, what Inspected, length time.Duration, reason string) error {
-	if length <= 0 || length > inspect.MaxSwitch {
-		return fmt.Errorf("record %s for %s: it must be more than nothing and at most %s", what, length, inspect.MaxSwitch)
-	}
 	return inStore(ctx, cfg, func(db *sqlstore.DB) error {
 		subject, id, entry, err := what.find(ctx, &cfg, db)
 		if err != nil {
 			return fmt.Errorf("record %s: %w", what, err)
 		}
-		now := time.Now()
+		s, err := inspect.NewSwitch(subject, id, length, reason, time.Now())
+		if err != nil {
+			return err
+		}
 		entry.Reason = fmt.Sprintf("recording of messages turned on from the terminal for %s: %s", length, reason)
-		return recorded(ctx, db, entry, func() error {
-			return db.TurnOn(ctx, inspect.Switch{Subject: subject, ID: id, Since: now.Unix(), Until: now.Add(length).Unix(), Reason: reason})
-		})
+		return recorded(ctx, db, entry, func() error { return db.TurnOn(ctx, s) })
 	})
 }
 

@@ -45,13 +45,24 @@ func (r *Recorder) Wrap(next http.Handler) http.Handler {
 		}
 		d := &Draft{recorder: r}
 		d.message.Time = r.now()
-		d.message.Method, d.message.Host = req.Method, req.Host // the server has matched the host
+		d.message.Method, d.message.Host = methodOf(req), req.Host // the server has matched the host
 		d.message.RequestID = httpserver.RequestID(req.Context())
 		d.message.Peer = r.peer(req)
 		defer d.end()
 		next.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), draftKey{}, d)))
 		d.message.Status = httpserver.Status(req.Context())
 	})
+}
+
+// methodOf is the method of a request, if it is one that HTTP has: any word can
+// stand there.
+func methodOf(r *http.Request) string {
+	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodHead, http.MethodDelete, http.MethodPut, http.MethodPatch, http.MethodOptions} {
+		if r.Method == m {
+			return m
+		}
+	}
+	return "another method"
 }
 
 // Is says what kind of message this is, and at which path of ours it came.

@@ -10,6 +10,7 @@ package inspect
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -81,6 +82,15 @@ type Switch struct {
 	Since   int64 // Unix seconds
 	Until   int64 // Unix seconds
 	Reason  string
+}
+
+// NewSwitch returns a switch from now on, for a while that is bounded (security.md
+// 22).
+func NewSwitch(subject, id string, length time.Duration, reason string, now time.Time) (Switch, error) {
+	if length < time.Second || length > MaxSwitch {
+		return Switch{}, fmt.Errorf("record %s %s for %s: it must be a second at least and %s at most", subject, id, length, MaxSwitch)
+	}
+	return Switch{Subject: subject, ID: id, Since: now.Unix(), Until: now.Add(length).Unix(), Reason: reason}, nil
 }
 
 // Store keeps messages and switches. Its methods are atomic.

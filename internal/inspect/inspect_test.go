@@ -77,8 +77,16 @@ func TestRecordingIsTurnedOnForOneClientAndATime(t *testing.T) {
 		if list := recorded(t, db); len(list) != 0 {
 			t.Fatalf("recorded before it was turned on: %+v", list)
 		}
-		now := time.Now()
-		if err := db.TurnOn(t.Context(), inspect.Switch{Subject: "client", ID: "a", Since: now.Unix(), Until: now.Add(time.Minute).Unix(), Reason: "it fails"}); err != nil {
+		for _, length := range []time.Duration{0, inspect.MaxSwitch + time.Second} {
+			if _, err := inspect.NewSwitch("client", "a", length, "it fails", time.Now()); err == nil {
+				t.Errorf("recording can be turned on for %s", length)
+			}
+		}
+		s, err := inspect.NewSwitch("client", "a", time.Minute, "it fails", time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.TurnOn(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(3 * time.Second)

@@ -182,3 +182,32 @@ func TestPersonEndsAConnection(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// pages.md, Inspector: a flow is played back, without a script: its lines appear
+// one after the other, and wait while it is paused.
+func TestFlowIsPlayedBack(t *testing.T) {
+	p := demo(t)
+	b := chromium(t)
+	scene(b, p, "look-alike")
+	seen := func(line string) string {
+		return evaluate[string](b, `getComputedStyle(document.querySelector(".messages li:`+line+`")).opacity`)
+	}
+	if first, last := seen("first-child"), seen("last-child"); first != "1" || last != "1" {
+		t.Fatalf("before: %s %s", first, last)
+	}
+	b.click(`input[value="play"]`)
+	b.click(`input[value="pause"]`)
+	if last := seen("last-child"); last != "0" {
+		t.Errorf("paused at the beginning, the last line is there already: %s", last)
+	}
+	b.click(`input[value="play"]`)
+	for deadline := time.Now().Add(patience); seen("last-child") != "1"; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the last line never came")
+		}
+	}
+	b.click(`input[value="whole"]`)
+	if first := seen("first-child"); first != "1" {
+		t.Errorf("afterwards: %s", first)
+	}
+}

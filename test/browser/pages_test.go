@@ -106,7 +106,7 @@ func views(t *testing.T, b *tab) []view {
 			b.see(`.messages`)
 		}},
 		{"messages-token", func() {
-			b.click(`li:has(b.at2.over1.back) summary`)
+			b.click(`li:has(b.at2.over1.back) ~ li:has(b.at2.over1.back) summary`)
 			b.see(`.messages details[open]`)
 		}},
 		{"sign-out", func() { b.open(p.Login + "/logout"); b.see(`a.button`) }},
