@@ -12,15 +12,15 @@ import (
 // Record turns recording of an agent's messages on for a while (security.md 22).
 // Servers follow within two seconds.
 func (a *Acts) Record(ctx context.Context, by Actor, s Subject, length time.Duration, reason string) (entry string, err error) {
-	switch {
-	case strings.TrimSpace(reason) == "":
+	if strings.TrimSpace(reason) == "" {
 		return "", refuse("a reason is missing; say in a few words why")
-	case length <= 0 || length > inspect.MaxSwitch:
+	}
+	on, err := inspect.NewSwitch(s.Kind, s.key, length, strings.TrimSpace(reason), time.Now())
+	if err != nil {
 		return "", refuse("choose between 1 minute and %d", int(inspect.MaxSwitch/time.Minute))
 	}
-	now := time.Now()
 	return a.record(ctx, by, fmt.Sprintf("recording of messages turned on for %s", length), reason, s.entry(), func() error {
-		return a.Messages.TurnOn(ctx, inspect.Switch{Subject: s.Kind, ID: s.key, Since: now.Unix(), Until: now.Add(length).Unix(), Reason: strings.TrimSpace(reason)})
+		return a.Messages.TurnOn(ctx, on)
 	})
 }
 
