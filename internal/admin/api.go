@@ -63,7 +63,10 @@ type operation struct {
 func (a *API) operations() []operation {
 	return []operation{
 		{"GET", "/agents", ScopeRead, a.listAgents},
+		{"GET", "/agent", ScopeRead, a.getAgent},
 		{"GET", "/people", ScopeRead, a.listPeople},
+		{"GET", "/people/{person}", ScopeRead, a.getPerson},
+		{"GET", "/keys", ScopeRead, a.listKeys},
 		{"GET", "/connections", ScopeRead, a.listConnections},
 		{"GET", "/audit", ScopeRead, a.listAudit},
 		{"GET", "/audit/{id}", ScopeRead, a.getEntry},
@@ -102,7 +105,7 @@ func (a *API) protected(op operation) http.Handler {
 			answer, err = op.serve(r, c)
 		}
 		if err == nil {
-			err = writeAnswer(w, answer)
+			err = writeAnswer(w, r, answer)
 		}
 		if err != nil {
 			httpserver.Note(r.Context(), "refused", err.Error())
@@ -153,14 +156,21 @@ func (c caller) actor(r *http.Request) Actor {
 	return Actor{AccountID: c.ID, From: "the API", ClientID: agent, RequestID: httpserver.RequestID(r.Context())}
 }
 
-func writeAnswer(w http.ResponseWriter, answer any) error {
+func writeAnswer(w http.ResponseWriter, r *http.Request, answer any) error {
 	body, err := json.Marshal(answer)
 	if err != nil {
 		return fmt.Errorf("write the answer: %w", err)
 	}
 	h := w.Header()
-	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
+	if r.Method == http.MethodGet {
+		h.Set("ETag", tag(body))
+		if r.Header.Get("If-None-Match") == tag(body) {
+			w.WriteHeader(http.StatusNotModified)
+			return nil
+		}
+	}
+	h.Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)
 	_, _ = w.Write(append(body, '\n')) // a failed write means the client is gone
 	return nil

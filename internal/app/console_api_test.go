@@ -109,6 +109,20 @@ func TestAdministrationThroughTheGateway(t *testing.T) {
 	if len(lists.Agents) != 1 || lists.Agents[0].Grants != 1 || len(lists.People) != 1 || lists.People[0].Role != "admin" || len(lists.Connections) == 0 || len(lists.Entries) == 0 {
 		t.Errorf("lists: %+v", lists)
 	}
+	var one struct {
+		Name       string
+		Client     string `json:"client_name"`
+		Attributes map[string]string
+		Keys       []struct{ Alg string }
+	}
+	for tool, arguments := range map[string]map[string]any{"get-agent": {"client_id": app.TerminalID}, "get-person": {"person": "alice"}, "list-keys": {}} {
+		if no := call(t, s, tool, arguments, &one); no != "" {
+			t.Errorf("%s: %s", tool, no)
+		}
+	}
+	if one.Name != "alice" || one.Attributes["region"] != "USA" || one.Client != "Gatehouse terminal" || len(one.Keys) == 0 {
+		t.Errorf("one: %+v", one)
+	}
 	if no := call(t, s, "list-audit", map[string]any{"from": "yesterday"}, &lists); !strings.Contains(no, "is no time") {
 		t.Errorf("a time that is none: %q", no)
 	}
