@@ -266,6 +266,11 @@ func (s *Server) showLog(w http.ResponseWriter, r *http.Request, v visit) error 
 	filter, err := s.filter(r.Context(), f)
 	if problem, ok := errors.AsType[unclear](err); ok {
 		view.Problem = string(problem)
+		for _, at := range []*string{&view.Sieve.From, &view.Sieve.To} {
+			if _, err := parseTime(*at, false); err != nil {
+				*at = "" // what is no time has no place in its field
+			}
+		}
 		return s.pages.Render(w, http.StatusBadRequest, "audit.html", view)
 	}
 	if err != nil {

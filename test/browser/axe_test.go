@@ -22,6 +22,7 @@ type report struct {
 
 // axe finds nothing serious on any page, light or dark (WCAG 2.2 AA).
 func TestAxeFindsNothingSerious(t *testing.T) {
+	t.Parallel()
 	script, err := os.ReadFile("../node/node_modules/axe-core/axe.min.js")
 	if err != nil && os.Getenv("CI") == "true" {
 		t.Fatal(err)

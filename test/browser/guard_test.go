@@ -70,6 +70,7 @@ func (c *complain) hear(ev any) {
 // large without scrolling sideways (WCAG 1.4.4, 1.4.10), and the keyboard
 // reaches every control and shows where it is (WCAG 2.1.1, 2.4.7).
 func TestPagesAreQuietAndFlexible(t *testing.T) {
+	t.Parallel()
 	b := chromium(t)
 	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: false}); err != nil {
 		t.Fatal(err)

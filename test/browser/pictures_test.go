@@ -17,6 +17,7 @@ import (
 // width, light and dark, into the folder GATEHOUSE_PICTURES names, and checks
 // that none is blank and none has to be scrolled sideways.
 func TestPictures(t *testing.T) {
+	t.Parallel()
 	folder := os.Getenv("GATEHOUSE_PICTURES")
 	if folder == "" {
 		folder = t.TempDir()
