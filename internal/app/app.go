@@ -149,7 +149,7 @@ func (a *App) Run(ctx context.Context, listeners ...net.Listener) error {
 	if a.store != nil {
 		tasks.Go(func() { a.sweep(background) })
 	}
-	if a.config.plays(roleAuthServer) || a.config.alone() {
+	if a.config.plays(roleAuthServer) || a.config.plays(roleAdmin) || a.config.alone() {
 		tasks.Go(func() { a.followDocuments(background) })
 	}
 	if a.shipper != nil {
