@@ -47,12 +47,6 @@ type refusal struct {
 	Failed                 bool
 }
 
-// kindNames say what an entry tells of.
-var kindNames = map[audit.Kind]string{
-	audit.SignIn: "Sign-in", audit.Consent: "Consent", audit.Registration: "Registration", audit.TokenIssued: "Token",
-	audit.Exchange: "Token exchange", audit.Call: "Call", audit.Revocation: "Revocation", audit.Admin: "Administration",
-}
-
 // tile is one figure.
 type tile struct {
 	Name, Text string
@@ -97,7 +91,7 @@ func newPulse(beats []audit.Beat, now time.Time) pulse {
 			break
 		}
 		if (b.Outcome == audit.Denied || b.Outcome == audit.Failed) && len(p.Refused) < shownRefused {
-			p.Refused = append(p.Refused, refusal{b.ID, kindNames[b.Kind], b.Tool, b.Reason, at, b.Outcome == audit.Failed})
+			p.Refused = append(p.Refused, refusal{b.ID, nameOf(entryKinds, string(b.Kind)), b.Tool, b.Reason, at, b.Outcome == audit.Failed})
 		}
 		switch {
 		case b.Kind == audit.Call:

@@ -88,7 +88,7 @@ func (s *Server) showKeys(w http.ResponseWriter, r *http.Request, v visit) error
 		return err
 	}
 	view := keysView{frame: s.frame(v, keysPath), Groups: groups(keys, time.Now())}
-	if done := r.URL.Query().Get("done"); entryID.MatchString(done) {
+	if done := r.URL.Query().Get("done"); isID.MatchString(done) {
 		view.Done = done
 	}
 	return s.pages.Render(w, http.StatusOK, "keys.html", view)

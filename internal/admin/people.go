@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -143,7 +142,7 @@ func (s *Server) personPage(w http.ResponseWriter, r *http.Request, v visit, sta
 	}
 	ctx, now := r.Context(), time.Now()
 	view := personView{frame: s.frame(v, peoplePath), personLine: lineOf(l), Told: s.told(l.Claims), Most: maxShown, Reason: reason, Problem: problem}
-	if done := r.URL.Query().Get("done"); entryID.MatchString(done) {
+	if done := r.URL.Query().Get("done"); isID.MatchString(done) {
 		view.Done = done
 	}
 	sessions, err := s.Acts.People.SessionsOf(ctx, l.ID, maxShown, now)
@@ -169,9 +168,6 @@ func (s *Server) personPage(w http.ResponseWriter, r *http.Request, v visit, sta
 	}
 	return s.pages.Render(w, status, "person.html", view)
 }
-
-// entryID matches the identifier of an audit entry.
-var entryID = regexp.MustCompile(`^[a-z2-7]{26}$`)
 
 func (s *Server) personOf(r *http.Request) (account.Listed, error) {
 	l, err := s.Acts.People.Person(r.Context(), r.PathValue("id"), time.Now())

@@ -102,7 +102,7 @@ func (s *Server) showSure(w http.ResponseWriter, r *http.Request, v visit) error
 	return s.stopPage(w, r, v, http.StatusOK, "sure.html", "", "")
 }
 
-// isID matches what secret.ID makes.
+// isID matches what secret.ID and audit.NewID make.
 var isID = regexp.MustCompile(`^[a-z2-7]{26}$`)
 
 // verbOf returns the word of a stopping route.

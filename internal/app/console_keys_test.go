@@ -20,7 +20,7 @@ import (
 func TestConsoleKeys(t *testing.T) {
 	d := startConsole(t, app.DemoOptions{})
 	d.signIn()
-	before, err := d.database().SigningKeys(t.Context())
+	before, err := d.store().SigningKeys(t.Context())
 	if err != nil || len(before) != 1 {
 		t.Fatalf("%v, %v", before, err)
 	}
@@ -39,7 +39,7 @@ func TestConsoleKeys(t *testing.T) {
 	if e.Outcome != audit.Done || e.Detail["alg"] != "ES256" || e.Detail["by"] == "" || e.Detail["kid"] == old {
 		t.Errorf("audit: %+v", e)
 	}
-	after, err := d.database().SigningKeys(t.Context())
+	after, err := d.store().SigningKeys(t.Context())
 	slices.SortFunc(after, func(a, b jose.StoredKey) int { return cmp.Compare(a.SignsFrom, b.SignsFrom) }) // made in one second, perhaps
 	if err != nil || len(after) != 2 || after[1].SignsFrom <= after[1].CreatedAt || after[0].PublishedUntil <= after[1].SignsFrom {
 		t.Fatalf("after a gentle rotation: %d keys, %v", len(after), err)
@@ -47,7 +47,7 @@ func TestConsoleKeys(t *testing.T) {
 
 	d.sees(follow(form.Submit("act=rotate", url.Values{"way": {"compromised"}, "reason": {"a lost backup"}})), 200, "Done.", "published no more")
 	d.newest("signing key replaced at once from the console: a lost backup")
-	keys, err := d.database().SigningKeys(t.Context())
+	keys, err := d.store().SigningKeys(t.Context())
 	if err != nil || len(keys) != 3 {
 		t.Fatalf("%v, %v", keys, err)
 	}
@@ -74,13 +74,13 @@ func TestConsoleKeys(t *testing.T) {
 // Auditors see the keys and replace none.
 func TestAuditorsReplaceNoKey(t *testing.T) {
 	d := startConsole(t, app.DemoOptions{})
-	d.somebody("aud", account.Auditor)
-	b := d.comeIn("aud", peoplePassword)
+	d.person("aud", account.Auditor)
+	b := d.signInAs("aud", somePassword)
 	at := d.config.URLs.Admin + "/admin/keys"
 	d.sees(b.Get(at), 200, "ES256")
 	d.sees(b.Get(at+"/ES256/rotate"), 403, "Auditors change nothing")
 	d.sees(b.Post(at, at+"/ES256/rotate", url.Values{"way": {"compromised"}, "reason": {"mine"}}), 403, "Auditors change nothing")
-	if keys, err := d.database().SigningKeys(t.Context()); err != nil || len(keys) != 1 {
+	if keys, err := d.store().SigningKeys(t.Context()); err != nil || len(keys) != 1 {
 		t.Errorf("%v, %v", keys, err)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"gatehouse/internal/account"
 	"gatehouse/internal/app"
@@ -18,10 +17,8 @@ import (
 	"gatehouse/internal/webtest"
 )
 
-const peoplePassword = "a heap of quiet stones"
-
-// database is a second handle on the demo's store.
-func (d *console) database() *sqlstore.DB {
+// store is a second handle on the demo's store.
+func (d *console) store() *sqlstore.DB {
 	d.t.Helper()
 	db, err := sqlstore.Open(d.t.Context(), "sqlite:"+filepath.Join(d.config.Data, "gatehouse.db"), sqlstore.Options{NoMigrate: true})
 	if err != nil {
@@ -29,33 +26,6 @@ func (d *console) database() *sqlstore.DB {
 	}
 	d.t.Cleanup(func() { _ = db.Close() })
 	return db
-}
-
-// somebody adds an account that signs in by peoplePassword.
-func (d *console) somebody(name string, r account.Role) account.Account {
-	d.t.Helper()
-	hash, err := new(secret.Passwords).Hash(d.t.Context(), peoplePassword)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	a := account.Account{ID: secret.ID(), Name: name, PasswordHash: hash, Role: r, CreatedAt: time.Now().Unix(), Claims: map[string]string{"region": "USA"}}
-	if err := d.database().AddAccount(d.t.Context(), a); err != nil {
-		d.t.Fatal(err)
-	}
-	return a
-}
-
-// comeIn signs somebody in to the console, in a browser of their own.
-func (d *console) comeIn(name, password string) *webtest.Browser {
-	d.t.Helper()
-	b := webtest.NewBrowser(d.t, nil)
-	p := follow(b.Get(d.config.URLs.Admin + "/admin"))
-	p = p.Submit("action=signin", url.Values{"username": {name}})
-	p = follow(p.Submit("action=signin", url.Values{"username": {name}, "password": {password}}))
-	if p.Status != http.StatusOK || p.URL.Path != "/admin" {
-		d.t.Fatalf("%s signs in: %d at %s:\n%s", name, p.Status, p.URL, p.Text())
-	}
-	return b
 }
 
 var invitationLink = regexp.MustCompile(`http\S+/invitation\?token=[A-Za-z0-9_-]{43}`)
@@ -74,7 +44,7 @@ func (d *console) invite(name, role, attributes string) string {
 // newest returns the newest entry of the audit whose reason begins so.
 func (d *console) newest(reason string) audit.Entry {
 	d.t.Helper()
-	list, err := d.database().Recent(d.t.Context(), 50)
+	list, err := d.store().Recent(d.t.Context(), 50)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -119,9 +89,9 @@ func TestConsoleInvites(t *testing.T) {
 		refused := form.Submit("action=set", url.Values{"password": {password}, "again": {password}})
 		d.sees(refused, 400, "This password cannot be used")
 	}
-	d.sees(form.Submit("action=set", url.Values{"password": {peoplePassword}, "again": {"another one"}}), 400, "The two passwords differ")
-	d.sees(form.Submit("action=set", url.Values{"username": {"else"}, "password": {peoplePassword}, "again": {peoplePassword}}), 409, "another invitation")
-	d.sees(form.Submit("action=set", url.Values{"password": {peoplePassword}, "again": {peoplePassword}}), 200, "Your password is set")
+	d.sees(form.Submit("action=set", url.Values{"password": {somePassword}, "again": {"another one"}}), 400, "The two passwords differ")
+	d.sees(form.Submit("action=set", url.Values{"username": {"else"}, "password": {somePassword}, "again": {somePassword}}), 409, "another invitation")
+	d.sees(form.Submit("action=set", url.Values{"password": {somePassword}, "again": {somePassword}}), 200, "Your password is set")
 	d.sees(form.Submit("action=set", url.Values{"password": {"another password"}, "again": {"another password"}}), 404, "not good any more")
 	d.sees(follow(webtest.NewBrowser(t, nil).Get(link)), 404, "not good any more")
 	d.newest("the person chose a password by an invitation")
@@ -132,9 +102,9 @@ func TestConsoleInvites(t *testing.T) {
 		t.Error("the link signed somebody in")
 	}
 
-	b := d.comeIn("ines", peoplePassword)
+	b := d.signInAs("ines", somePassword)
 	d.sees(b.Get(d.config.URLs.Admin+"/admin/people"), 200, "ines", "auditor")
-	a, err := d.database().AccountByName(t.Context(), "ines")
+	a, err := d.store().AccountByName(t.Context(), "ines")
 	if err != nil || a.Claims["region"] != "Europe" || a.Claims["team"] != "sales" {
 		t.Errorf("%+v, %v", a, err)
 	}
@@ -160,7 +130,7 @@ func TestInvitationHasOneWinner(t *testing.T) {
 	if pages[0].Status+pages[1].Status != http.StatusOK+http.StatusNotFound {
 		t.Fatalf("the two saw %d and %d", pages[0].Status, pages[1].Status)
 	}
-	a, err := d.database().AccountByName(t.Context(), "ines")
+	a, err := d.store().AccountByName(t.Context(), "ines")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +160,7 @@ func TestInviteRefuses(t *testing.T) {
 		p := d.get("/admin/invite").Submit("act=invite", form)
 		d.sees(p, 409, want)
 	}
-	if _, err := d.database().AccountByName(t.Context(), "x"); err == nil {
+	if _, err := d.store().AccountByName(t.Context(), "x"); err == nil {
 		t.Error("x was stored")
 	}
 }
@@ -201,7 +171,7 @@ func TestConsolePerson(t *testing.T) {
 	d := startConsole(t, app.DemoOptions{})
 	d.signIn()
 	hostile := "<script>alert(1)</script>"
-	a := d.somebody(hostile, account.NoRole)
+	a := d.person(hostile, account.NoRole)
 	at := "/admin/people/" + a.ID
 	p := d.get(at)
 	d.sees(p, 200, hostile, "none", "is told region", "No agent may act", "Signed in nowhere")
@@ -219,7 +189,7 @@ func TestConsolePerson(t *testing.T) {
 
 	look := d.get(at+"/attributes").Submit("act=look", url.Values{"attributes": {"region=Asia\nteam=" + hostile}})
 	d.sees(look, 200, "USA", "Asia", "team")
-	if got, err := d.database().Account(t.Context(), a.ID); err != nil || got.Claims["region"] != "USA" {
+	if got, err := d.store().Account(t.Context(), a.ID); err != nil || got.Claims["region"] != "USA" {
 		t.Errorf("looking changed them: %+v, %v", got, err)
 	}
 	if strings.Contains(look.Body, hostile) {
@@ -232,7 +202,7 @@ func TestConsolePerson(t *testing.T) {
 	}
 	d.sees(d.get(at+"/attributes").Submit("act=look", url.Values{"attributes": {"iss=me"}}), 409, "a claim of the token itself")
 
-	first, second := d.comeIn(hostile, peoplePassword), d.comeIn(hostile, peoplePassword)
+	first, second := d.signInAs(hostile, somePassword), d.signInAs(hostile, somePassword)
 	p = d.get(at)
 	d.sees(p, 200, "with a password")
 	if n := strings.Count(p.Body, `name="session"`); n != 4 { // of login host and console each
@@ -251,11 +221,11 @@ func TestConsolePerson(t *testing.T) {
 	p = p.Submit("act=reset", url.Values{"reason": {"forgotten"}})
 	d.sees(p, 200, "no longer good")
 	link := invitationLink.FindString(p.Text())
-	if got, err := d.database().Account(t.Context(), a.ID); err != nil || got.PasswordHash != account.Unset || got.Claims["region"] != "Asia" || got.Role != account.Administrator {
+	if got, err := d.store().Account(t.Context(), a.ID); err != nil || got.PasswordHash != account.Unset || got.Claims["region"] != "Asia" || got.Role != account.Administrator {
 		t.Errorf("after the reset: %+v, %v", got, err)
 	}
 	follow(webtest.NewBrowser(t, nil).Get(link)).Submit("action=set", url.Values{"password": {"the password after"}, "again": {"the password after"}})
-	d.comeIn(hostile, "the password after")
+	d.signInAs(hostile, "the password after")
 
 	// Agents' doings and acts are there, the newest first.
 	d.sees(d.get(at), 200, "the person chose a password", "password reset from the console: forgotten")
@@ -266,7 +236,7 @@ func TestConsolePerson(t *testing.T) {
 func TestConsoleKeepsItsLastAdministrator(t *testing.T) {
 	d := startConsole(t, app.DemoOptions{})
 	d.signIn()
-	admin, err := d.database().AccountByName(t.Context(), app.DemoAdministrator)
+	admin, err := d.store().AccountByName(t.Context(), app.DemoAdministrator)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +244,7 @@ func TestConsoleKeepsItsLastAdministrator(t *testing.T) {
 	d.sees(p.Submit("act=role", url.Values{"role": {"none"}, "reason": {"why not"}}), 409, "the last administrator", "make somebody else one first")
 	d.invite("ines", "admin", "") // who cannot sign in yet
 	d.sees(p.Submit("act=role", url.Values{"role": {"auditor"}, "reason": {"why not"}}), 409, "the last administrator")
-	d.somebody("bert", account.Administrator)
+	d.person("bert", account.Administrator)
 	changed := p.Submit("act=role", url.Values{"role": {"auditor"}, "reason": {"bert does it now"}})
 	if changed.Status != http.StatusSeeOther {
 		t.Errorf("with another administrator: %d\n%s", changed.Status, changed.Text())
@@ -285,9 +255,9 @@ func TestConsoleKeepsItsLastAdministrator(t *testing.T) {
 // Auditors see people and change nothing of them.
 func TestAuditorsChangeNobody(t *testing.T) {
 	d := startConsole(t, app.DemoOptions{})
-	d.somebody("aud", account.Auditor)
-	a := d.somebody("anna", account.NoRole)
-	b := d.comeIn("aud", peoplePassword)
+	d.person("aud", account.Auditor)
+	a := d.person("anna", account.NoRole)
+	b := d.signInAs("aud", somePassword)
 	at := d.config.URLs.Admin + "/admin/people/" + a.ID
 	d.sees(b.Get(at), 200, "anna", "region")
 	if strings.Contains(b.Get(at).Body, "/role") {
@@ -298,7 +268,7 @@ func TestAuditorsChangeNobody(t *testing.T) {
 		d.sees(b.Post(at, d.config.URLs.Admin+path, url.Values{"name": {"x"}, "role": {"admin"}, "reason": {"mine"}, "attributes": {"a=b"}, "act": {"save"}}), 403, "Auditors change nothing")
 	}
 	d.sees(b.Post(at, at+"/sessions", url.Values{"reason": {"mine"}}), 403, "Auditors change nothing")
-	if got, err := d.database().Account(t.Context(), a.ID); err != nil || got.Role != account.NoRole || got.PasswordHash != a.PasswordHash {
+	if got, err := d.store().Account(t.Context(), a.ID); err != nil || got.Role != account.NoRole || got.PasswordHash != a.PasswordHash {
 		t.Errorf("%+v, %v", got, err)
 	}
 }

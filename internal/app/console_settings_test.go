@@ -95,7 +95,7 @@ func TestSettingsShowNoSecret(t *testing.T) {
 // The page tells what holds, to auditors, too.
 func TestConsoleSettings(t *testing.T) {
 	d := startConsole(t, app.DemoOptions{})
-	d.somebody("aud", account.Auditor)
-	p := d.comeIn("aud", peoplePassword).Get(d.config.URLs.Admin + "/admin/settings")
+	d.person("aud", account.Auditor)
+	p := d.signInAs("aud", somePassword).Get(d.config.URLs.Admin + "/admin/settings")
 	d.sees(p, 200, "SQLite", "authserver", "gateway", d.config.URLs.Gateway, "apis[0].name", "customers", "not set", d.config.Data, "The issuer: sign-in, consent, tokens.")
 }

@@ -19,17 +19,6 @@ import (
 	"gatehouse/internal/webtest"
 )
 
-// store is a second handle on the demo's database.
-func (d *console) store() *sqlstore.DB {
-	d.t.Helper()
-	db, err := sqlstore.Open(d.t.Context(), "sqlite:"+filepath.Join(d.config.Data, "gatehouse.db"), sqlstore.Options{NoMigrate: true})
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	d.t.Cleanup(func() { _ = db.Close() })
-	return db
-}
-
 const somePassword = "correct horse battery"
 
 // person adds an account with a role and returns it.
@@ -39,7 +28,7 @@ func (d *console) person(name string, role account.Role) account.Account {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	a := account.Account{ID: secret.ID(), Name: name, PasswordHash: hash, Role: role, CreatedAt: time.Now().Unix()}
+	a := account.Account{ID: secret.ID(), Name: name, PasswordHash: hash, Role: role, CreatedAt: time.Now().Unix(), Claims: map[string]string{"region": "USA"}}
 	if err := d.store().AddAccount(d.t.Context(), a); err != nil {
 		d.t.Fatal(err)
 	}
