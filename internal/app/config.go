@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"gatehouse/internal/trust"
 )
 
 // Config is the configuration file, gatehouse.yaml. Unknown keys are errors.
@@ -54,6 +56,9 @@ type Config struct {
 	// Documents say how client ID metadata documents are fetched: an agent
 	// without registration names the https address of one that describes it.
 	Documents Documents `yaml:"documents"`
+	// Trust are those whose assertions are believed: platforms that workloads run
+	// on, and identity providers. See workloads.md.
+	Trust []TrustedIssuer `yaml:"trust"`
 	// Agent says what the agent front end at urls.agent may reach.
 	Agent Agent `yaml:"agent"`
 	// APIs are what is protected. At least one.
@@ -265,7 +270,7 @@ func strict(err error) error {
 	var lines []string
 	for _, text := range mismatch.Errors {
 		if m := unknownKey.FindStringSubmatch(text); m != nil {
-			where := map[string]string{"URLs": " of urls", "TLS": " of tls", "AuthorizationServer": " of authorization_server", "Peers": " of peers", "PeerAuthServer": " of peers.authserver", "PeerGateway": " of a gateway in peers", "Documents": " of documents", "Agent": " of agent", "API": " of an API", "Scope": " of a scope"}[m[3]]
+			where := map[string]string{"URLs": " of urls", "TLS": " of tls", "AuthorizationServer": " of authorization_server", "Peers": " of peers", "PeerAuthServer": " of peers.authserver", "PeerGateway": " of a gateway in peers", "Documents": " of documents", "Agent": " of agent", "API": " of an API", "Scope": " of a scope", "TrustedIssuer": " of an issuer in trust", "TrustedWorkload": " of a workload in trust", "TrustedPeople": " of people in trust"}[m[3]]
 			text = fmt.Sprintf("%s: %s is no key%s; docs/configuration.md has those there are", m[1], m[2], where)
 		} else if m := otherForm.FindStringSubmatch(text); m != nil {
 			form := "keys with values"
@@ -295,6 +300,11 @@ func (c *Config) defaults() {
 		x.AccessTokens = "introspection"
 	}
 	c.addAdministration()
+	for i := range c.Trust {
+		if t := &c.Trust[i]; t.Issuer == "" && t.Kind == string(trust.GitHubActions) {
+			t.Issuer = gitHubIssuer
+		}
+	}
 	for i := range c.APIs {
 		a := &c.APIs[i]
 		if a.MCPPath == "" {

@@ -164,6 +164,10 @@ func (a *App) authServer(ctx context.Context, apis []*catalog.API) (http.Handler
 	if err != nil {
 		return nil, err
 	}
+	trusted, err := a.config.Trusted()
+	if err != nil {
+		return nil, err
+	}
 	pollKey, err := a.store.Secret(ctx, "poll-tokens", func() string { return secret.New("") })
 	if err != nil {
 		return nil, fmt.Errorf("load the key of poll tokens: %w", err)
@@ -175,7 +179,7 @@ func (a *App) authServer(ctx context.Context, apis []*catalog.API) (http.Handler
 			Method: account.Method(a.config.SignIn), Accounts: a.store, Passwords: &secret.Passwords{},
 		},
 		Keys: &authserver.Keyring{Load: a.loadSigningKeys}, AllowedOrigins: a.config.AllowedOrigins,
-		Documents: a.liveDocuments(apis), Egress: fetcher, PollKey: []byte(pollKey), PlainHTTP: a.config.DevelopmentHTTP,
+		Documents: a.liveDocuments(apis), Egress: fetcher, PollKey: []byte(pollKey), PlainHTTP: a.config.DevelopmentHTTP, Trust: trusted,
 	}
 	s.Inspect, s.Messages = a.inspector, a.store
 	if d := a.config.demo; d != nil {

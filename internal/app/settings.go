@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gatehouse/internal/admin"
@@ -96,11 +97,16 @@ func (l *lister) list(at, kind string, v reflect.Value) {
 	case reflect.Map:
 		names := v.MapKeys()
 		slices.SortFunc(names, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+		if v.Type().Elem().Kind() != reflect.String {
+			kind += ".NAME"
+		}
 		for _, name := range names {
-			l.list(at+"."+name.String(), kind+".NAME", v.MapIndex(name))
+			l.list(at+"."+name.String(), kind, v.MapIndex(name))
 		}
 	case reflect.String:
 		l.add(at, kind, v.String())
+	case reflect.Bool:
+		l.add(at, kind, strconv.FormatBool(v.Bool()))
 	default:
 		l.rows = append(l.rows, admin.Setting{Key: at, Masked: true, Meaning: l.meanings[kind]})
 	}

@@ -54,6 +54,7 @@ func (c *Config) Validate() error {
 	}
 	c.Documents.validate(report)
 	c.Agent.validate(report, c.URLs.Agent)
+	c.validateTrust(report)
 	c.validateAPIs(report)
 	return errors.Join(problems...)
 }

@@ -31,7 +31,7 @@ func (s *Server) metadata() func(http.ResponseWriter, *http.Request) {
 		ScopesSupported:                            s.scopesSupported(),
 		ResponseTypesSupported:                     []string{"code"},
 		ResponseModesSupported:                     []string{"query"},
-		GrantTypesSupported:                        []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken, oauth.GrantClientCredentials, oauth.GrantTokenExchange},
+		GrantTypesSupported:                        s.grantTypes(),
 		TokenEndpointAuthMethodsSupported:          methods,
 		TokenEndpointAuthSigningAlgValuesSupported: algorithms,
 		IntrospectionEndpointAuthMethodsSupported:  []string{oauth.AuthPrivateKey},
@@ -52,6 +52,16 @@ func (s *Server) metadata() func(http.ResponseWriter, *http.Request) {
 		d.Answer("code_challenge_methods_supported", oauth.MethodS256)
 		writeStatic(w, body)
 	}
+}
+
+// grantTypes are those of the token endpoint; assertions are taken where somebody
+// is trusted to make them.
+func (s *Server) grantTypes() []string {
+	types := []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken, oauth.GrantClientCredentials, oauth.GrantTokenExchange}
+	if len(s.Trust.Issuers()) > 0 {
+		types = append(types, oauth.GrantJWTBearer)
+	}
+	return types
 }
 
 // scopesSupported are the scopes of every API and of the sign-in, in order.

@@ -18,9 +18,10 @@ import (
 	"gatehouse/internal/inspect"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/page"
+	"gatehouse/internal/trust"
 )
 
-// Server is the authorization server. All exported fields but the last seven
+// Server is the authorization server. All exported fields but the last eight
 // are required.
 type Server struct {
 	Issuer        string         // its identifier and base URL, without trailing slash
@@ -48,6 +49,7 @@ type Server struct {
 	People         []PersonView
 	Inspect        *inspect.Recorder // told of messages; nil: nothing is recorded
 	Messages       inspect.Store     // that were recorded; nil: there are none
+	Trust          *trust.Trust      // whose assertions are believed; nil: nobody's
 
 	pages     *page.Set
 	cookies   cookieJar

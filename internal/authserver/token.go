@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -41,37 +42,12 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	if len(form["resource"]) > 1 || len(form["audience"]) > 1 {
 		return oauth.NewError(oauth.InvalidTarget, "one resource or audience at a time; send one request for each")
 	}
-	c, err := s.authenticateClient(r, form)
-	if err != nil {
-		return err
-	}
-	told.Asked("client_id", c.ID)
-	if c.Origin != client.Gateway { // what a gateway asks belongs to the flow of the token it names
-		told.Belongs(inspect.Keys{ClientID: c.ID})
-	}
-	if err := s.Pauses.Paused(r.Context(), grant.Parties{Client: c.ID, Administration: c.Origin == client.Console}); err != nil {
-		return err
-	}
-	grantType := form.Get("grant_type")
-	httpserver.Note(r.Context(), "client_id", c.ID)
-	httpserver.Note(r.Context(), "grant_type", knownGrantType(grantType))
-	req := tokenRequest{Form: form, Client: c}
+	httpserver.Note(r.Context(), "grant_type", knownGrantType(form.Get("grant_type")))
 	var answer *oauth.TokenResponse
-	switch {
-	case grantType == "":
-		return oauth.NewError(oauth.InvalidRequest, "grant_type is missing")
-	case knownGrantType(grantType) == "other":
-		return oauth.NewError(oauth.UnsupportedGrantType, "this grant_type is not served; the metadata lists those that are")
-	case !c.MayUse(grantType):
-		return oauth.NewError(oauth.UnauthorizedClient, "this client is not registered for this grant_type")
-	case grantType == oauth.GrantAuthorizationCode:
-		answer, err = s.redeemCode(r.Context(), req)
-	case grantType == oauth.GrantRefreshToken:
-		answer, err = s.refresh(r.Context(), req)
-	case grantType == oauth.GrantClientCredentials:
-		answer, err = s.clientCredentials(r.Context(), req)
-	default:
-		answer, err = s.exchange(r.Context(), req)
+	if isFederation(form) { // the assertion says who it is
+		answer, err = s.federate(r, form)
+	} else {
+		answer, err = s.grantTo(r, form)
 	}
 	if err != nil {
 		return err
@@ -80,9 +56,43 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	return json.NewEncoder(w).Encode(answer)
 }
 
+// grantTo serves the grant types of clients that authenticate.
+func (s *Server) grantTo(r *http.Request, form url.Values) (*oauth.TokenResponse, error) {
+	c, err := s.authenticateClient(r, form)
+	if err != nil {
+		return nil, err
+	}
+	told := inspect.Of(r.Context())
+	told.Asked("client_id", c.ID)
+	if c.Origin != client.Gateway { // what a gateway asks belongs to the flow of the token it names
+		told.Belongs(inspect.Keys{ClientID: c.ID})
+	}
+	if err := s.Pauses.Paused(r.Context(), grant.Parties{Client: c.ID, Administration: c.Origin == client.Console}); err != nil {
+		return nil, err
+	}
+	grantType := form.Get("grant_type")
+	httpserver.Note(r.Context(), "client_id", c.ID)
+	req := tokenRequest{Form: form, Client: c}
+	switch {
+	case grantType == "":
+		return nil, oauth.NewError(oauth.InvalidRequest, "grant_type is missing")
+	case knownGrantType(grantType) == "other":
+		return nil, oauth.NewError(oauth.UnsupportedGrantType, "this grant_type is not served; the metadata lists those that are")
+	case !c.MayUse(grantType):
+		return nil, oauth.NewError(oauth.UnauthorizedClient, "this client is not registered for this grant_type")
+	case grantType == oauth.GrantAuthorizationCode:
+		return s.redeemCode(r.Context(), req)
+	case grantType == oauth.GrantRefreshToken:
+		return s.refresh(r.Context(), req)
+	case grantType == oauth.GrantClientCredentials:
+		return s.clientCredentials(r.Context(), req)
+	}
+	return s.exchange(r.Context(), req)
+}
+
 func knownGrantType(s string) string {
 	switch s {
-	case oauth.GrantAuthorizationCode, oauth.GrantRefreshToken, oauth.GrantClientCredentials, oauth.GrantTokenExchange:
+	case oauth.GrantAuthorizationCode, oauth.GrantRefreshToken, oauth.GrantClientCredentials, oauth.GrantTokenExchange, oauth.GrantJWTBearer:
 		return s
 	}
 	return "other"
@@ -156,7 +166,7 @@ func (s *Server) redeemCode(ctx context.Context, r tokenRequest) (*oauth.TokenRe
 			return nil, err
 		}
 	}
-	if err := s.recordToken(ctx, r, g, scopes); err != nil {
+	if err := s.recordToken(ctx, r, g, scopes, nil); err != nil {
 		return nil, err
 	}
 	if err := s.Grants.RedeemCode(ctx, hash, token, now); err != nil {
@@ -166,12 +176,14 @@ func (s *Server) redeemCode(ctx context.Context, r tokenRequest) (*oauth.TokenRe
 	return answer, nil
 }
 
-// recordToken writes the entry that precedes every token.
-func (s *Server) recordToken(ctx context.Context, r tokenRequest, g grant.Grant, scopes []string) error {
+// recordToken writes the entry that precedes every token, with detail beside
+// what is always said.
+func (s *Server) recordToken(ctx context.Context, r tokenRequest, g grant.Grant, scopes []string, detail map[string]string) error {
 	e := audit.Entry{
 		Kind: audit.TokenIssued, Outcome: audit.Done, AccountID: g.AccountID, ClientID: r.Client.ID, GrantID: g.ID,
 		Detail: map[string]string{"grant_type": r.Form.Get("grant_type"), "scope": oauth.FormatScope(scopes)},
 	}
+	maps.Copy(e.Detail, detail)
 	if api, ok := s.resourceOf(g.Resource); ok {
 		e.API = api.Name
 	}
@@ -196,6 +208,12 @@ func (s *Server) clientCredentials(ctx context.Context, r tokenRequest) (*oauth.
 	if !r.Client.Confidential() {
 		return nil, oauth.NewError(oauth.UnauthorizedClient, "a public client cannot act for itself") // OAuth 2.1 §4.2
 	}
+	return s.issueToClient(ctx, r, nil)
+}
+
+// issueToClient issues a token with which a client acts for itself. Who it is
+// was established by the caller, who may tell the audit more of it.
+func (s *Server) issueToClient(ctx context.Context, r tokenRequest, detail map[string]string) (*oauth.TokenResponse, error) {
 	api, err := s.target(r.Form.Get("resource"), "")
 	if err != nil {
 		return nil, err
@@ -229,7 +247,7 @@ func (s *Server) clientCredentials(ctx context.Context, r tokenRequest) (*oauth.
 		CreatedAt: now.Unix(), ExpiresAt: now.Add(grant.GrantLifetime).Unix(),
 	}
 	token, answer := mint(g, scopes, now)
-	if err := s.recordToken(ctx, r, g, scopes); err != nil {
+	if err := s.recordToken(ctx, r, g, scopes, detail); err != nil {
 		return nil, err
 	}
 	if err := s.Grants.Issue(ctx, g, token, now); err != nil {

@@ -55,7 +55,7 @@ func (s *Server) refresh(ctx context.Context, r tokenRequest) (*oauth.TokenRespo
 	if err != nil {
 		return nil, err
 	}
-	if err := s.recordToken(ctx, r, g, scopes); err != nil {
+	if err := s.recordToken(ctx, r, g, scopes, nil); err != nil {
 		return nil, err
 	}
 	sealed, err := s.Grants.Rotate(ctx, old, rotation, now)

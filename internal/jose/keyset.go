@@ -30,7 +30,18 @@ type KeySet struct {
 // meant for something else than signatures. It is an error if no key is left,
 // if the set holds a private key, and if it is too large.
 func ParseKeySet(data []byte) (*KeySet, error) {
-	set, err := parseKeySet(data)
+	return keySetFor("sig", data)
+}
+
+// ParseBundle reads a SPIFFE bundle, of which only the keys that verify
+// JWT-SVIDs are used (SPIFFE Trust Domain and Bundle §4.2.2).
+func ParseBundle(data []byte) (*KeySet, error) { return keySetFor(useJWTSVID, data) }
+
+// useJWTSVID is the use of keys in a SPIFFE bundle that verify JWT-SVIDs.
+const useJWTSVID = "jwt-svid"
+
+func keySetFor(use string, data []byte) (*KeySet, error) {
+	set, err := parseKeySet(use, data)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +51,7 @@ func ParseKeySet(data []byte) (*KeySet, error) {
 	return set, nil
 }
 
-func parseKeySet(data []byte) (*KeySet, error) {
+func parseKeySet(use string, data []byte) (*KeySet, error) {
 	if len(data) > maxKeySet {
 		return nil, fmt.Errorf("read a key set: it is larger than %d bytes", maxKeySet)
 	}
@@ -71,15 +82,16 @@ func parseKeySet(data []byte) (*KeySet, error) {
 		if private.D != nil {
 			return nil, errors.New("read a key set: it holds a private key; replace that key and publish the public half only")
 		}
-		if k, ok := parsePublic(raw); ok {
+		if k, ok := parsePublic(use, raw); ok {
 			set.keys = append(set.keys, k)
 		}
 	}
 	return set, nil
 }
 
-// parsePublic reads one JWK and reports whether it may verify signatures.
-func parsePublic(raw []byte) (jose.JSONWebKey, bool) {
+// parsePublic reads one JWK and reports whether it may verify signatures of a
+// use, which a key of an ordinary set need not say.
+func parsePublic(use string, raw []byte) (jose.JSONWebKey, bool) {
 	var uses struct {
 		Operations []string `json:"key_ops"`
 	}
@@ -91,7 +103,7 @@ func parsePublic(raw []byte) (jose.JSONWebKey, bool) {
 	switch {
 	case algorithm == "",
 		k.Algorithm != "" && k.Algorithm != algorithm,
-		k.Use != "" && k.Use != "sig",
+		k.Use != use && (k.Use != "" || use != "sig"),
 		uses.Operations != nil && !slices.Contains(uses.Operations, "verify"):
 		return k, false
 	}

@@ -36,6 +36,8 @@ type RemoteKeySet struct {
 	// Locate, if set, is asked for the URL instead, before each fetch. It bounds
 	// by itself what its own failures cost.
 	Locate func(context.Context) (string, error)
+	// Bundle: it is a SPIFFE bundle (ParseBundle) and URL its endpoint.
+	Bundle bool
 
 	flight singleflight.Group
 
@@ -144,7 +146,11 @@ func (r *RemoteKeySet) fetch(ctx context.Context, from string) (*KeySet, error) 
 		return nil, fmt.Errorf("fetch key set %s: %w", from, err)
 	}
 	// An empty set is an answer: the issuer withdrew its keys.
-	set, err := parseKeySet(data)
+	use := "sig"
+	if r.Bundle {
+		use = useJWTSVID
+	}
+	set, err := parseKeySet(use, data)
 	if err != nil {
 		return nil, fmt.Errorf("fetch key set %s: %w", from, err)
 	}

@@ -16,6 +16,7 @@ const (
 	GrantClientCredentials = "client_credentials"
 	GrantRefreshToken      = "refresh_token"
 	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" // RFC 8693 §2.1
+	GrantJWTBearer         = "urn:ietf:params:oauth:grant-type:jwt-bearer"     // RFC 7523 §2.1
 
 	TokenTypeAccessToken = "urn:ietf:params:oauth:token-type:access_token" // RFC 8693 §3
 	TokenTypeJWT         = "urn:ietf:params:oauth:token-type:jwt"

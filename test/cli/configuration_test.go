@@ -20,10 +20,12 @@ import (
 var update = flag.Bool("update", false, "write docs/configuration.md anew")
 
 const (
-	configurationPage   = "../../docs/configuration.md"
-	configurationSource = "../../internal/app/config.go"
-	settingsText        = "../../internal/app/settings.txt"
+	configurationPage = "../../docs/configuration.md"
+	settingsText      = "../../internal/app/settings.txt"
 )
+
+// configurationSources have the structs of the file, Config in the first.
+var configurationSources = []string{"../../internal/app/config.go", "../../internal/app/trust.go"}
 
 // Some keys exclude each other, so several examples together have them all.
 var configurationSamples = []struct{ file, title string }{
@@ -33,7 +35,7 @@ var configurationSamples = []struct{ file, title string }{
 	{"testdata/development.yaml", "Development on a network without certificates"},
 }
 
-// docs/configuration.md, and the console's settings, say what the structs of internal/app/config.go say.
+// docs/configuration.md, and the console's settings, say what the structs of internal/app say.
 func TestConfigurationPageIsCurrent(t *testing.T) {
 	page, settings := configuration(t)
 	for file, want := range map[string]string{configurationPage: page, settingsText: settings} {
@@ -98,10 +100,12 @@ func mark(set map[string]bool, path string, v reflect.Value) {
 			continue
 		}
 		switch {
-		case field.Kind() == reflect.Struct, field.Kind() == reflect.Pointer:
+		case field.Kind() == reflect.Struct, field.Kind() == reflect.Pointer && field.Elem().Kind() == reflect.Struct:
 			mark(set, path+key+".", field)
 		case field.Kind() == reflect.Slice && field.Type().Elem().Kind() == reflect.Struct:
-			mark(set, path+key+"[].", field.Index(0))
+			for i := range field.Len() {
+				mark(set, path+key+"[].", field.Index(i))
+			}
 		}
 	}
 }
@@ -109,12 +113,43 @@ func mark(set map[string]bool, path string, v reflect.Value) {
 // configuration writes the page, and the lines for the console.
 func configuration(t *testing.T) (page, settings string) {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), configurationSource, nil, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
 	p := &keyPage{t: t, structs: map[string]*ast.StructType{}}
 	var about string
+	for _, source := range configurationSources {
+		if doc := p.read(source); doc != "" {
+			about = doc
+		}
+	}
+	p.rows("", "Config")
+	var samples strings.Builder
+	for _, sample := range configurationSamples {
+		text, err := os.ReadFile(sample.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&samples, "\n%s:\n\n```yaml\n%s```\n", sample.title, text)
+	}
+	return "# Configuration\n\n" +
+		"<!-- Written by go test ./test/cli -run Configuration -update, from the structs of internal/app. -->\n\n" +
+		strings.Replace(about, "Config is", "`gatehouse serve -c FILE` reads", 1) + "\n\n" +
+		"`gatehouse config check` tells every problem of a file. [quickstart.md](quickstart.md) has a short one to begin with.\n\n" +
+		"| key | form | meaning |\n|---|---|---|\n" + p.table.String() + samples.String(), p.lines.String()
+}
+
+type keyPage struct {
+	t       *testing.T
+	structs map[string]*ast.StructType
+	table   strings.Builder
+	lines   strings.Builder
+}
+
+// read takes the structs of a source, and returns what it says of Config.
+func (p *keyPage) read(source string) (about string) {
+	p.t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), source, nil, parser.ParseComments)
+	if err != nil {
+		p.t.Fatal(err)
+	}
 	for _, decl := range file.Decls {
 		group, ok := decl.(*ast.GenDecl)
 		if !ok {
@@ -133,27 +168,7 @@ func configuration(t *testing.T) (page, settings string) {
 			}
 		}
 	}
-	p.rows("", "Config")
-	var samples strings.Builder
-	for _, sample := range configurationSamples {
-		text, err := os.ReadFile(sample.file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(&samples, "\n%s:\n\n```yaml\n%s```\n", sample.title, text)
-	}
-	return "# Configuration\n\n" +
-		"<!-- Written by go test ./test/cli -run Configuration -update, from internal/app/config.go. -->\n\n" +
-		strings.Replace(about, "Config is", "`gatehouse serve -c FILE` reads", 1) + "\n\n" +
-		"`gatehouse config check` tells every problem of a file. [quickstart.md](quickstart.md) has a short one to begin with.\n\n" +
-		"| key | form | meaning |\n|---|---|---|\n" + p.table.String() + samples.String(), p.lines.String()
-}
-
-type keyPage struct {
-	t       *testing.T
-	structs map[string]*ast.StructType
-	table   strings.Builder
-	lines   strings.Builder
+	return about
 }
 
 // rows writes a row for each key of a struct, and those below it.
@@ -171,7 +186,7 @@ func (p *keyPage) rows(prefix, name string) {
 		meaning := sentences(f.Doc)
 		goName := f.Names[0].Name
 		if !strings.HasPrefix(meaning, goName+" ") {
-			p.t.Errorf("config.go: the comment of %s.%s must begin with its name", name, goName)
+			p.t.Errorf("the comment of %s.%s must begin with its name", name, goName)
 		}
 		meaning = strings.TrimPrefix(meaning, goName+" ")
 		meaning = strings.TrimPrefix(strings.TrimPrefix(meaning, "is "), "are ")
@@ -203,7 +218,10 @@ func (p *keyPage) form(e ast.Expr, path string) (form, below, belowPath string) 
 		_, below, belowPath = p.form(e.Elt, path+"[]")
 		return "list", below, belowPath
 	case *ast.MapType:
-		_, below, belowPath = p.form(e.Value, path+".NAME")
+		form, below, belowPath = p.form(e.Value, path+".NAME")
+		if below == "" {
+			return "names with a " + form, "", ""
+		}
 		return "names with keys", below, belowPath
 	}
 	p.t.Fatalf("%s has a form that this test cannot word; teach it", path)
