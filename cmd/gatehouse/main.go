@@ -43,6 +43,7 @@ type cli struct {
 	Reopen     reopenCommand     `cmd:"" help:"Open anew what was ended."`
 	Stops      stopsCommand      `cmd:"" help:"List what is paused, or ended and closed."`
 	Inspect    inspectCommand    `cmd:"" help:"Record the messages of an agent, and see them."`
+	Trust      trustCommand      `cmd:"" help:"See and try whose workloads and people are believed."`
 	Key        keyCommand        `cmd:"" help:"Manage the keys that sign tokens for APIs."`
 	Completion completionCommand `cmd:"" help:"Print a completion script for a shell."`
 

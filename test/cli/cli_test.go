@@ -50,7 +50,7 @@ func TestCommands(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await": await, "exits": exits, "get": get, "lines": lines, "sql": query, "occupy": occupy,
-			"token": agentToken, "list": listTools,
+			"token": agentToken, "list": listTools, "platform": platform, "member": member,
 		},
 	})
 }
