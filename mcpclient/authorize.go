@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"gatehouse/internal/oauth"
@@ -19,8 +20,9 @@ import (
 const patience = 10 * time.Minute
 
 // authorize has a person sign in and agree, and redeems the code (OAuth 2.1
-// §4.1 with PKCE, RFC 8707, RFC 9207).
-func (a *authorizer) authorize(ctx context.Context, to target, scope []string) (token, error) {
+// §4.1 with PKCE, RFC 8707, RFC 9207). maxAge is how many seconds ago the person
+// may have signed in; 0: however long.
+func (a *authorizer) authorize(ctx context.Context, to target, scope []string, maxAge int) (token, error) {
 	m := to.metadata
 	if !slices.Contains(m.CodeChallengeMethodsSupported, oauth.MethodS256) {
 		// R-CL-13: without PKCE, whoever reads the answer has the token.
@@ -50,6 +52,9 @@ func (a *authorizer) authorize(ctx context.Context, to target, scope []string) (
 	}
 	if len(scope) > 0 {
 		query.Set("scope", oauth.FormatScope(scope))
+	}
+	if maxAge > 0 {
+		query.Set("max_age", strconv.Itoa(maxAge)) // OpenID Connect Core §3.1.2.1, RFC 9470 §4
 	}
 	if slices.Contains(scope, "offline_access") {
 		query.Set("prompt", "consent") // OpenID Connect Core §11 gives none without

@@ -209,7 +209,7 @@ func (a *authorizer) obtain(ctx context.Context, refused token, c challenge, sta
 		if scope, err = a.stepUp(refused, c); err != nil {
 			return token{}, err
 		}
-		t, err := a.authorize(ctx, to, scope)
+		t, err := a.authorize(ctx, to, scope, 0)
 		switch {
 		case errors.Is(err, ErrNobodyToAsk):
 			err = fmt.Errorf("the call needs %s, which was not allowed yet: %w", clip(oauth.FormatScope(c.scope)), err)
@@ -217,6 +217,9 @@ func (a *authorizer) obtain(ctx context.Context, refused token, c challenge, sta
 			err = fmt.Errorf("%s was asked for and not given", clip(oauth.FormatScope(oauth.Without(c.scope, t.Scope))))
 		}
 		return t, err
+	}
+	if c.code == string(oauth.InsufficientAuthentication) { // RFC 9470 §4: no refresh makes the person's sign-in newer
+		return a.authorize(ctx, to, oauth.Union(refused.Scope, scope), c.maxAge)
 	}
 	if refused.AccessToken != "" || refused.RefreshToken != "" {
 		t, err := a.renew(ctx, to, refused)
@@ -226,7 +229,7 @@ func (a *authorizer) obtain(ctx context.Context, refused token, c challenge, sta
 		// What a person agreed to before is asked for again.
 		scope = oauth.Union(refused.Scope, scope)
 	}
-	return a.authorize(ctx, to, scope)
+	return a.authorize(ctx, to, scope, 0)
 }
 
 // justGranted reports whether a person allowed the refused token in this very

@@ -2,6 +2,7 @@ package mcpclient
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 
 	"gatehouse/internal/oauth"
@@ -15,6 +16,7 @@ type challenge struct {
 	code             string
 	description      string
 	scope            []string
+	maxAge           int // seconds since the person signed in that are accepted (RFC 9470 §3); 0: it does not say
 }
 
 // maxChallenge bounds a header that is parsed, in bytes.
@@ -34,6 +36,9 @@ func parseChallenge(h http.Header) challenge {
 			c := challenge{bearer: true, resourceMetadata: one.params["resource_metadata"], code: one.params["error"], description: one.params["error_description"]}
 			if scope, err := oauth.ParseScope(one.params["scope"]); err == nil {
 				c.scope = scope
+			}
+			if age, err := strconv.Atoi(one.params["max_age"]); err == nil && age > 0 {
+				c.maxAge = age
 			}
 			return c
 		}

@@ -90,7 +90,7 @@ func (c *grantEndCommand) Run(ctx context.Context, o output) error {
 
 func (c *grantEndCommand) end(ctx context.Context, o output) error {
 	if c.remote() {
-		_, err := c.stop(ctx, o, "end", app.Target{Grant: c.ID}, c.Reason)
+		_, err := c.stop(ctx, o, "/ends", app.Target{Grant: c.ID}, c.Reason)
 		return err
 	}
 	config, err := app.Load(c.File)
@@ -105,7 +105,7 @@ func (c *grantListCommand) grants(ctx context.Context, o output) ([]app.GrantLin
 		if (c.Person == "") == (c.Client == "") {
 			return nil, usageError("with --server, name a --person or a --client")
 		}
-		return list[app.GrantLine](ctx, o, c.where, "list-connections", "connections", map[string]string{"person": c.Person, "agent": c.Client})
+		return list[app.GrantLine](ctx, o, c.where, "/connections", "connections", map[string]string{"person": c.Person, "agent": c.Client})
 	}
 	config, err := app.Load(c.File)
 	if err != nil {
@@ -150,7 +150,7 @@ func (c *clientEndCommand) Help() string {
 
 func (c *clientEndCommand) Run(ctx context.Context, o output) error {
 	if c.remote() {
-		d, err := c.stop(ctx, o, "end", app.Target{Client: c.ID}, c.Reason)
+		d, err := c.stop(ctx, o, "/ends", app.Target{Client: c.ID}, c.Reason)
 		if err != nil {
 			return err
 		}
@@ -202,7 +202,7 @@ func (c *personEndCommand) Help() string {
 
 func (c *personEndCommand) Run(ctx context.Context, o output) error {
 	if c.remote() {
-		d, err := c.stop(ctx, o, "end", app.Target{Person: c.Name}, c.Reason)
+		d, err := c.stop(ctx, o, "/ends", app.Target{Person: c.Name}, c.Reason)
 		if err != nil {
 			return err
 		}
@@ -247,7 +247,7 @@ func plainText(s string) string {
 
 func (c *clientListCommand) clients(ctx context.Context, o output) ([]app.ClientLine, error) {
 	if c.remote() {
-		return list[app.ClientLine](ctx, o, c.where, "list-agents", "agents", nil)
+		return list[app.ClientLine](ctx, o, c.where, "/agents", "agents", nil)
 	}
 	config, err := app.Load(c.File)
 	if err != nil {
@@ -258,7 +258,7 @@ func (c *clientListCommand) clients(ctx context.Context, o output) ([]app.Client
 
 func (c *personListCommand) people(ctx context.Context, o output) ([]app.PersonLine, error) {
 	if c.remote() {
-		return list[app.PersonLine](ctx, o, c.where, "list-people", "people", nil)
+		return list[app.PersonLine](ctx, o, c.where, "/people", "people", nil)
 	}
 	config, err := app.Load(c.File)
 	if err != nil {

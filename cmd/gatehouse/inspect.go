@@ -23,7 +23,6 @@ type inspectCommand struct {
 type inspected struct {
 	Client string `xor:"what" required:"" placeholder:"ID" help:"An agent, by its client ID."`
 	Grant  string `xor:"what" required:"" placeholder:"ID" help:"What one person allowed one agent, as grant list names it."`
-	configFlag
 }
 
 func (i inspected) what() app.Inspected { return app.Inspected{Client: i.Client, Grant: i.Grant} }
@@ -32,6 +31,7 @@ type inspectOnCommand struct {
 	For    time.Duration `default:"15m" placeholder:"TIME" help:"How long, an hour at most (default 15m)."`
 	Reason string        `required:"" placeholder:"TEXT" help:"Why, for the audit."`
 	inspected
+	where
 }
 
 func (c *inspectOnCommand) Help() string {
@@ -40,38 +40,57 @@ func (c *inspectOnCommand) Help() string {
 }
 
 func (c *inspectOnCommand) Run(ctx context.Context, o output) error {
-	config, err := app.Load(c.File)
-	if err != nil {
-		return err
-	}
-	if err := app.Record(ctx, config, c.what(), c.For, c.Reason); err != nil {
+	if err := c.record(ctx, o); err != nil {
 		return err
 	}
 	fmt.Fprintf(o.Out, "Messages of %s are recorded for %s, beginning in two seconds.\n", plainText(c.what().String()), c.For)
 	return nil
 }
 
-type inspectOffCommand struct{ inspected }
+func (c *inspectOnCommand) record(ctx context.Context, o output) error {
+	if c.remote() {
+		kind, id := app.Target{Client: c.Client, Grant: c.Grant}.Named()
+		return c.post(ctx, o, "/recordings", map[string]any{"subject": kind, "id": id, "minutes": int(c.For / time.Minute), "reason": c.Reason}, nil)
+	}
+	config, err := app.Load(c.File)
+	if err != nil {
+		return err
+	}
+	return app.Record(ctx, config, c.what(), c.For, c.Reason)
+}
+
+type inspectOffCommand struct {
+	inspected
+	where
+}
 
 func (c *inspectOffCommand) Help() string {
 	return "Example:\n\n  gatehouse inspect off --client 7hq2mdk4..."
 }
 
 func (c *inspectOffCommand) Run(ctx context.Context, o output) error {
-	config, err := app.Load(c.File)
-	if err != nil {
-		return err
-	}
-	if err := app.StopRecording(ctx, config, c.what()); err != nil {
+	if err := c.stop(ctx, o); err != nil {
 		return err
 	}
 	fmt.Fprintf(o.Out, "Messages of %s are recorded no more. Those that were stay for an hour.\n", plainText(c.what().String()))
 	return nil
 }
 
+func (c *inspectOffCommand) stop(ctx context.Context, o output) error {
+	if c.remote() {
+		kind, id := app.Target{Client: c.Client, Grant: c.Grant}.Named()
+		return c.post(ctx, o, "/recordings/ends", map[string]string{"subject": kind, "id": id}, nil)
+	}
+	config, err := app.Load(c.File)
+	if err != nil {
+		return err
+	}
+	return app.StopRecording(ctx, config, c.what())
+}
+
 type inspectListCommand struct {
 	JSON bool `help:"Print the result as JSON."`
-	configFlag
+	where
 }
 
 func (c *inspectListCommand) Help() string {
@@ -79,11 +98,7 @@ func (c *inspectListCommand) Help() string {
 }
 
 func (c *inspectListCommand) Run(ctx context.Context, o output) error {
-	config, err := app.Load(c.File)
-	if err != nil {
-		return err
-	}
-	lines, err := app.Recordings(ctx, config)
+	lines, err := c.recordings(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -102,9 +117,23 @@ func (c *inspectListCommand) Run(ctx context.Context, o output) error {
 	return t.Flush()
 }
 
+func (c *inspectListCommand) recordings(ctx context.Context, o output) ([]app.RecordingLine, error) {
+	if c.remote() {
+		var answer struct{ Recordings []app.RecordingLine }
+		_, err := c.get(ctx, o, "/recordings", &answer)
+		return answer.Recordings, err
+	}
+	config, err := app.Load(c.File)
+	if err != nil {
+		return nil, err
+	}
+	return app.Recordings(ctx, config)
+}
+
 type inspectExportCommand struct {
 	Out string `required:"" placeholder:"FILE" help:"File to write; it must not exist."`
 	inspected
+	configFlag
 }
 
 func (c *inspectExportCommand) Help() string {

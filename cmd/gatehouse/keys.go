@@ -17,17 +17,13 @@ type keyCommand struct {
 
 type keyListCommand struct {
 	JSON bool `help:"Print the result as JSON."`
-	configFlag
+	where
 }
 
 func (c *keyListCommand) Help() string { return "Example:\n\n  gatehouse key list" }
 
 func (c *keyListCommand) Run(ctx context.Context, o output) error {
-	config, err := app.Load(c.File)
-	if err != nil {
-		return err
-	}
-	keys, err := app.Keys(ctx, config)
+	keys, err := c.keys(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -46,12 +42,25 @@ func (c *keyListCommand) Run(ctx context.Context, o output) error {
 	return t.Flush()
 }
 
+func (c *keyListCommand) keys(ctx context.Context, o output) ([]app.KeyLine, error) {
+	if c.remote() {
+		var answer struct{ Keys []app.KeyLine }
+		_, err := c.get(ctx, o, "/keys", &answer)
+		return answer.Keys, err
+	}
+	config, err := app.Load(c.File)
+	if err != nil {
+		return nil, err
+	}
+	return app.Keys(ctx, config)
+}
+
 type keyRotateCommand struct {
 	Algorithm   string `default:"ES256" enum:"ES256,RS256" help:"Algorithm of the key to replace: ES256 or RS256 (default ${default})."`
 	Compromised bool   `help:"The old key may be in wrong hands: stop using and publishing it at once. What it signed is refused."`
 	Reason      string `required:"" placeholder:"TEXT" help:"Why, for the audit."`
 	JSON        bool   `help:"Print the result as JSON."`
-	configFlag
+	where
 }
 
 func (c *keyRotateCommand) Help() string {
@@ -60,11 +69,7 @@ func (c *keyRotateCommand) Help() string {
 }
 
 func (c *keyRotateCommand) Run(ctx context.Context, o output) error {
-	config, err := app.Load(c.File)
-	if err != nil {
-		return err
-	}
-	key, err := app.RotateKey(ctx, config, c.Algorithm, c.Compromised, c.Reason)
+	key, err := c.rotate(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -73,6 +78,19 @@ func (c *keyRotateCommand) Run(ctx context.Context, o output) error {
 	}
 	fmt.Fprintf(o.Out, "Key %s is published now and signs from %s.\n", key.KeyID, exact(key.SignsFrom))
 	return nil
+}
+
+func (c *keyRotateCommand) rotate(ctx context.Context, o output) (app.KeyLine, error) {
+	if c.remote() {
+		var key app.KeyLine
+		err := c.post(ctx, o, "/keys", map[string]any{"alg": c.Algorithm, "compromised": c.Compromised, "reason": c.Reason}, &key)
+		return key, err
+	}
+	config, err := app.Load(c.File)
+	if err != nil {
+		return app.KeyLine{}, err
+	}
+	return app.RotateKey(ctx, config, c.Algorithm, c.Compromised, c.Reason)
 }
 
 // exact is a time as operators compare it.

@@ -66,7 +66,7 @@ func (c *pauseCommand) Run(ctx context.Context, o output) error {
 
 func (c *pauseCommand) pause(ctx context.Context, o output) error {
 	if c.remote() {
-		_, err := c.stop(ctx, o, "pause", c.what(), c.Reason)
+		_, err := c.stop(ctx, o, "/stops", c.what(), c.Reason)
 		return err
 	}
 	config, err := app.Load(c.File)
@@ -83,17 +83,22 @@ func (c *resumeCommand) Help() string {
 }
 
 func (c *resumeCommand) Run(ctx context.Context, o output) error {
-	if err := c.notThere("resume"); err != nil {
+	if err := c.resume(ctx, o); err != nil {
+		return err
+	}
+	return c.told(o, c.what(), "resumed", 0, fmt.Sprintf("Resumed %s. What was ended or has expired stays so.", plainText(c.what().String())))
+}
+
+func (c *resumeCommand) resume(ctx context.Context, o output) error {
+	if c.remote() {
+		_, err := c.stop(ctx, o, "/resumptions", c.what(), c.Reason)
 		return err
 	}
 	config, err := app.Load(c.File)
 	if err != nil {
 		return err
 	}
-	if err := app.Resume(ctx, config, c.what(), c.Reason); err != nil {
-		return err
-	}
-	return c.told(o, c.what(), "resumed", 0, fmt.Sprintf("Resumed %s. What was ended or has expired stays so.", plainText(c.what().String())))
+	return app.Resume(ctx, config, c.what(), c.Reason)
 }
 
 type endCommand struct{ closable }
@@ -119,7 +124,7 @@ func (c *endCommand) Run(ctx context.Context, o output) error {
 
 func (c *endCommand) end(ctx context.Context, o output) (grants int, err error) {
 	if c.remote() {
-		d, err := c.stop(ctx, o, "end", c.what(), c.Reason)
+		d, err := c.stop(ctx, o, "/ends", c.what(), c.Reason)
 		return d.Ended, err
 	}
 	config, err := app.Load(c.File)
@@ -137,17 +142,22 @@ func (c *reopenCommand) Help() string {
 }
 
 func (c *reopenCommand) Run(ctx context.Context, o output) error {
-	if err := c.notThere("reopen"); err != nil {
+	if err := c.reopen(ctx, o); err != nil {
+		return err
+	}
+	return c.told(o, c.what(), "reopened", 0, fmt.Sprintf("Reopened %s. What was ended stays so: people have to allow their agents anew.", plainText(c.what().String())))
+}
+
+func (c *reopenCommand) reopen(ctx context.Context, o output) error {
+	if c.remote() {
+		_, err := c.stop(ctx, o, "/resumptions", c.what(), c.Reason)
 		return err
 	}
 	config, err := app.Load(c.File)
 	if err != nil {
 		return err
 	}
-	if err := app.Reopen(ctx, config, c.what(), c.Reason); err != nil {
-		return err
-	}
-	return c.told(o, c.what(), "reopened", 0, fmt.Sprintf("Reopened %s. What was ended stays so: people have to allow their agents anew.", plainText(c.what().String())))
+	return app.Reopen(ctx, config, c.what(), c.Reason)
 }
 
 type stopsCommand struct {
@@ -155,7 +165,9 @@ type stopsCommand struct {
 	where
 }
 
-func (c *stopsCommand) Help() string { return "Example:\n\n  gatehouse stops" }
+func (c *stopsCommand) Help() string {
+	return "Examples:\n\n  gatehouse stops\n  gatehouse stops --server https://admin.example.com"
+}
 
 func (c *stopsCommand) Run(ctx context.Context, o output) error {
 	stops, err := c.stops(ctx, o)
@@ -180,7 +192,7 @@ func (c *stopsCommand) Run(ctx context.Context, o output) error {
 func (c *stopsCommand) stops(ctx context.Context, o output) ([]app.StopLine, error) {
 	if c.remote() {
 		var answer struct{ Stops []app.StopLine }
-		err := c.ask(ctx, o, "list-stops", struct{}{}, &answer)
+		_, err := c.get(ctx, o, "/stops", &answer)
 		return answer.Stops, err
 	}
 	config, err := app.Load(c.File)

@@ -6,21 +6,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 
 	"golang.org/x/term"
 
 	"gatehouse/internal/app"
+	"gatehouse/internal/shell"
 )
 
 type personCommand struct {
-	Add      personAddCommand      `cmd:"" help:"Add somebody who can sign in."`
-	List     personListCommand     `cmd:"" help:"List who can sign in."`
-	Invite   personInviteCommand   `cmd:"" help:"Add somebody who chooses a password by a link."`
-	Role     personRoleCommand     `cmd:"" help:"Let somebody administer this installation, or audit it, or neither."`
-	Password personPasswordCommand `cmd:"" help:"Set somebody's password and sign them out everywhere."`
-	End      personEndCommand      `cmd:"" help:"Sign somebody out everywhere and end what agents were allowed."`
+	Add        personAddCommand        `cmd:"" help:"Add somebody who can sign in."`
+	List       personListCommand       `cmd:"" help:"List who can sign in."`
+	Invite     personInviteCommand     `cmd:"" help:"Add somebody who chooses a password by a link."`
+	Attributes personAttributesCommand `cmd:"" help:"Replace what APIs may be told of somebody."`
+	Role       personRoleCommand       `cmd:"" help:"Let somebody administer this installation, or audit it, or neither."`
+	Password   personPasswordCommand   `cmd:"" help:"Set somebody's password and sign them out everywhere."`
+	End        personEndCommand        `cmd:"" help:"Sign somebody out everywhere and end what agents were allowed."`
 }
 
 func (c *personCommand) Help() string {
@@ -65,7 +68,7 @@ type personInviteCommand struct {
 	Claim map[string]string `placeholder:"NAME=VALUE" help:"Attribute that tokens carry to APIs that ask for it; repeat for more."`
 	Role  string            `default:"none" enum:"admin,auditor,none" help:"What they may do in the administration: admin, auditor or none (default ${default})."`
 	JSON  bool              `help:"Print the result as JSON."`
-	configFlag
+	where
 }
 
 func (c *personInviteCommand) Help() string {
@@ -74,11 +77,7 @@ func (c *personInviteCommand) Help() string {
 }
 
 func (c *personInviteCommand) Run(ctx context.Context, o output) error {
-	config, err := app.Load(c.File)
-	if err != nil {
-		return err
-	}
-	invited, err := app.InvitePerson(ctx, config, app.NewPerson{Name: c.Name, Role: c.Role, Claims: c.Claim})
+	invited, err := c.invite(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -89,11 +88,67 @@ func (c *personInviteCommand) Run(ctx context.Context, o output) error {
 	return nil
 }
 
+func (c *personInviteCommand) invite(ctx context.Context, o output) (app.InvitationLine, error) {
+	if c.remote() {
+		var line app.InvitationLine
+		body := map[string]any{"name": c.Name, "role": c.Role}
+		if c.Claim != nil {
+			body["attributes"] = c.Claim
+		}
+		err := c.post(ctx, o, "/people", body, &line)
+		return line, err
+	}
+	config, err := app.Load(c.File)
+	if err != nil {
+		return app.InvitationLine{}, err
+	}
+	return app.InvitePerson(ctx, config, app.NewPerson{Name: c.Name, Role: c.Role, Claims: c.Claim})
+}
+
+type personAttributesCommand struct {
+	Name   string            `arg:"" help:"Whose."`
+	Claim  map[string]string `placeholder:"NAME=VALUE" help:"Attribute that tokens carry to APIs that ask for it; repeat for all that there shall be."`
+	Reason string            `required:"" placeholder:"TEXT" help:"Why, for the audit."`
+	where
+}
+
+func (c *personAttributesCommand) Help() string {
+	return "Replaces all attributes. If somebody else changes them at the same time, one of the two is told so.\n\nExample:\n\n" +
+		"  gatehouse person attributes alice --claim region=Europe --reason \"moved\""
+}
+
+func (c *personAttributesCommand) Run(ctx context.Context, o output) error {
+	if c.Claim == nil {
+		c.Claim = map[string]string{}
+	}
+	if err := c.set(ctx, o); err != nil {
+		return err
+	}
+	fmt.Fprintf(o.Out, "%s has %s now; tokens that are made from now on carry them.\n", c.Name, count(len(c.Claim), "attribute"))
+	return nil
+}
+
+func (c *personAttributesCommand) set(ctx context.Context, o output) error {
+	if c.remote() {
+		path := personPath(c.Name) + "/attributes"
+		etag, err := c.get(ctx, o, path, nil)
+		if err == nil {
+			_, err = c.ask(ctx, o, shell.Request{Method: http.MethodPut, Path: path, IfMatch: etag, Body: map[string]any{"attributes": c.Claim, "reason": c.Reason}}, nil)
+		}
+		return err
+	}
+	config, err := app.Load(c.File)
+	if err != nil {
+		return err
+	}
+	return app.SetAttributes(ctx, config, c.Name, c.Claim, c.Reason)
+}
+
 type personRoleCommand struct {
 	Name   string `arg:"" help:"Who."`
 	Role   string `arg:"" enum:"admin,auditor,none" help:"admin, auditor (reads all, changes nothing) or none."`
 	Reason string `required:"" placeholder:"TEXT" help:"Why, for the audit."`
-	configFlag
+	where
 }
 
 func (c *personRoleCommand) Help() string {
@@ -102,15 +157,27 @@ func (c *personRoleCommand) Help() string {
 }
 
 func (c *personRoleCommand) Run(ctx context.Context, o output) error {
-	config, err := app.Load(c.File)
-	if err != nil {
-		return err
-	}
-	if err := app.SetRole(ctx, config, c.Name, c.Role, c.Reason); err != nil {
+	if err := c.set(ctx, o); err != nil {
 		return err
 	}
 	fmt.Fprintf(o.Out, "The role of %s is %s now.\n", c.Name, c.Role)
 	return nil
+}
+
+func (c *personRoleCommand) set(ctx context.Context, o output) error {
+	if c.remote() {
+		path := personPath(c.Name) + "/role"
+		etag, err := c.get(ctx, o, path, nil)
+		if err == nil {
+			_, err = c.ask(ctx, o, shell.Request{Method: http.MethodPut, Path: path, IfMatch: etag, Body: map[string]string{"role": c.Role, "reason": c.Reason}}, nil)
+		}
+		return err
+	}
+	config, err := app.Load(c.File)
+	if err != nil {
+		return err
+	}
+	return app.SetRole(ctx, config, c.Name, c.Role, c.Reason)
 }
 
 type personPasswordCommand struct {

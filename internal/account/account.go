@@ -20,6 +20,7 @@ import (
 
 // Errors of this package's Store and rules.
 var (
+	ErrChanged  = errors.New("it was changed meanwhile; look at it again")
 	ErrNotFound = errors.New("account not found")
 	ErrExists   = errors.New("an account of this name exists already")
 	ErrName     = errors.New("not a name that can be used")
@@ -69,8 +70,9 @@ type Store interface {
 	// AccountByName returns the account of a normalised name, else ErrNotFound.
 	AccountByName(ctx context.Context, name string) (Account, error)
 	// SetPassword, SetClaims and SetRole replace one attribute; ErrNotFound if there is no such account.
+	// SetClaims replaces was only: ErrChanged if they are others by now.
 	SetPassword(ctx context.Context, id, hash string) error
-	SetClaims(ctx context.Context, id string, claims map[string]string) error
+	SetClaims(ctx context.Context, id string, was, claims map[string]string) error
 	SetRole(ctx context.Context, id string, r Role) error
 	// StartSession stores s and ends the session named replaced, if any, in one
 	// step: a sign-in always gets a fresh session (session fixation, RFC 9700's neighbour).

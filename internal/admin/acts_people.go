@@ -29,8 +29,9 @@ type People interface {
 	GrantsOf(ctx context.Context, accountID string, limit int, now time.Time) ([]grant.Listed, error)
 	EntriesOf(ctx context.Context, accountID string, limit int) ([]audit.Entry, error)
 	// ChangeRole gives an account another role; account.ErrLastAdministrator if
-	// no administrator were left who can sign in.
-	ChangeRole(ctx context.Context, id string, r account.Role, now time.Time) error
+	// no administrator were left who can sign in, account.ErrChanged if the role is
+	// not was any more.
+	ChangeRole(ctx context.Context, id string, was, r account.Role, now time.Time) error
 	// Invite stores an invitation in place of any other of its account, and the
 	// account with it if fresh: account.ErrExists if its name is taken. The
 	// password of an account that exists is none any more, and its sessions end.
@@ -151,8 +152,9 @@ func (a *Acts) SetPassword(ctx context.Context, by Actor, id, password string) (
 	})
 }
 
-// SetRole changes what somebody may do in the administration.
-func (a *Acts) SetRole(ctx context.Context, by Actor, id string, r account.Role, reason string) (entry string, err error) {
+// SetRole changes what somebody may do in the administration, which is was; else
+// account.ErrChanged.
+func (a *Acts) SetRole(ctx context.Context, by Actor, id string, was, r account.Role, reason string) (entry string, err error) {
 	acc, err := a.person(ctx, id, reason)
 	if err != nil {
 		return "", err
@@ -160,12 +162,15 @@ func (a *Acts) SetRole(ctx context.Context, by Actor, id string, r account.Role,
 	if err := checkRole(r); err != nil {
 		return "", err
 	}
-	if r == acc.Role {
+	if acc.Role != was {
+		return "", account.ErrChanged
+	}
+	if r == was {
 		return "", refuse("the role of %s is %s already", acc.Name, roleName(r))
 	}
 	detail := map[string]string{"before": roleName(acc.Role), "after": roleName(r)}
 	return a.record(ctx, by, "role changed", reason, audit.Entry{AccountID: id, Detail: detail}, func() error {
-		return peopleRefusal(a.People.ChangeRole(ctx, id, r, time.Now()))
+		return peopleRefusal(a.People.ChangeRole(ctx, id, was, r, time.Now()))
 	})
 }
 
@@ -176,16 +181,16 @@ func roleName(r account.Role) string {
 	return string(r)
 }
 
-// SetClaims replaces the attributes that APIs may be told of somebody.
-func (a *Acts) SetClaims(ctx context.Context, by Actor, id string, claims map[string]string, reason string) (entry string, err error) {
-	acc, err := a.person(ctx, id, reason)
-	if err != nil {
+// SetClaims replaces the attributes that APIs may be told of somebody, which are
+// was; else account.ErrChanged.
+func (a *Acts) SetClaims(ctx context.Context, by Actor, id string, was, claims map[string]string, reason string) (entry string, err error) {
+	if _, err := a.person(ctx, id, reason); err != nil {
 		return "", err
 	}
 	if err := account.CheckClaims(claims); err != nil {
 		return "", refuse("these are %v", err)
 	}
-	changed := changes(acc.Claims, claims)
+	changed := changes(was, claims)
 	if len(changed) == 0 {
 		return "", refuse("these are the attributes of now; nothing was changed")
 	}
@@ -195,7 +200,7 @@ func (a *Acts) SetClaims(ctx context.Context, by Actor, id string, claims map[st
 	}
 	e := audit.Entry{AccountID: id, Detail: map[string]string{"attributes": strings.Join(names, " ")}}
 	return a.record(ctx, by, "attributes changed", reason, e, func() error {
-		return peopleRefusal(a.Accounts.SetClaims(ctx, id, claims))
+		return peopleRefusal(a.Accounts.SetClaims(ctx, id, was, claims))
 	})
 }
 

@@ -10,11 +10,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"gatehouse/internal/account"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/httpserver"
-	"gatehouse/internal/jose"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/resource"
 )
@@ -26,35 +26,47 @@ var Document []byte
 
 // Scopes of the administration API.
 const (
-	ScopeRead = "administration:read" // see everything
-	ScopeStop = "administration:stop" // pause and end
+	ScopeRead   = "administration:read"   // see everything
+	ScopeStop   = "administration:stop"   // pause and end
+	ScopeManage = "administration:manage" // what takes a person with no agent between
 )
 
 // APIPath is where the API is below the console's address.
 const APIPath = "/admin/api"
 
-// API is the same administration for programs. It is an API like any that this
-// installation protects: agents reach it through the gateway, as tools, with a
-// token for exactly this API that names the person and who acts. Every call has
-// an agent in between, so what no agent may do (security.md 21: undoing,
-// approving, keys, roles) is not here but in the console.
+// API is the same administration for programs, reached in two ways. Agents come
+// through the gateway, like to any API that this installation protects, with a
+// token for exactly this one that names the person and who acts. People at a
+// terminal come to its own address with a token of theirs that has no actor, and
+// do there what no agent may (security.md 21: undoing, approving, keys, roles).
 type API struct {
-	Verifier *resource.Verifier
+	URL      string                 // its own address: the resource of tokens that have no actor
+	Verifier *resource.Verifier     // of the tokens that the gateway brings
+	Direct   *resource.Introspector // of the others
 	Accounts account.Store
 	Acts     *Acts
 	Server   *Server // whose lists it answers from
+
+	metadata *resource.Metadata
 }
 
 // caller is who asks: a person with a role, and the client that acts.
 type caller struct {
 	account.Account
-	claims *jose.AccessClaims
+	client string // that the person uses, or that acts for them
+	scopes []string
+	id     string // of the token, for the log
+	// direct: no agent is between, and the person signed in at authTime by amr.
+	direct   bool
+	authTime int64
+	amr      []string
 }
 
 // operation is one of the document.
 type operation struct {
 	method, path string
-	scope        string
+	scope        string // ScopeManage: no agent may
+	fresh        bool   // takes a sign-in of the last minutes, as on the console's pages
 	serve        func(*http.Request, caller) (any, error)
 }
 
@@ -62,23 +74,67 @@ type operation struct {
 // administrator.
 func (a *API) operations() []operation {
 	return []operation{
-		{"GET", "/agents", ScopeRead, a.listAgents},
-		{"GET", "/agent", ScopeRead, a.getAgent},
-		{"GET", "/people", ScopeRead, a.listPeople},
-		{"GET", "/people/{person}", ScopeRead, a.getPerson},
-		{"GET", "/keys", ScopeRead, a.listKeys},
-		{"GET", "/connections", ScopeRead, a.listConnections},
-		{"GET", "/audit", ScopeRead, a.listAudit},
-		{"GET", "/audit/{id}", ScopeRead, a.getEntry},
-		{"GET", "/apis", ScopeRead, a.listAPIs},
-		{"GET", "/stops", ScopeRead, a.listStops},
-		{"POST", "/stops", ScopeStop, a.pause},
-		{"POST", "/ends", ScopeStop, a.end},
+		{"GET", "/overview", ScopeRead, false, a.overview},
+		{"GET", "/agents", ScopeRead, false, a.listAgents},
+		{"GET", "/agent", ScopeRead, false, a.getAgent},
+		{"GET", "/people", ScopeRead, false, a.listPeople},
+		{"POST", "/people", ScopeManage, true, a.invitePerson},
+		{"GET", "/people/{person}", ScopeRead, false, a.getPerson},
+		{"GET", "/people/{person}/role", ScopeRead, false, a.getRole},
+		{"PUT", "/people/{person}/role", ScopeManage, true, a.putRole},
+		{"GET", "/people/{person}/attributes", ScopeRead, false, a.getAttributes},
+		{"PUT", "/people/{person}/attributes", ScopeManage, true, a.putAttributes},
+		{"POST", "/people/{person}/invitations", ScopeManage, true, a.inviteAnew},
+		{"GET", "/people/{person}/sessions", ScopeRead, false, a.listSessions},
+		{"POST", "/people/{person}/sign-out", ScopeStop, false, a.signOutPerson},
+		{"GET", "/keys", ScopeRead, false, a.listKeys},
+		{"POST", "/keys", ScopeManage, true, a.rotateKey},
+		{"GET", "/connections", ScopeRead, false, a.listConnections},
+		{"GET", "/audit", ScopeRead, false, a.listAudit},
+		{"GET", "/audit/{id}", ScopeRead, false, a.getEntry},
+		{"GET", "/apis", ScopeRead, false, a.listAPIs},
+		{"GET", "/apis/{api}/document", ScopeRead, false, a.getDocument},
+		{"POST", "/apis/{api}/document", ScopeManage, true, a.takeDocumentLive},
+		{"GET", "/stops", ScopeRead, false, a.listStops},
+		{"POST", "/stops", ScopeStop, false, a.pause},
+		{"POST", "/ends", ScopeStop, true, a.end},
+		{"POST", "/resumptions", ScopeManage, true, a.resume},
+		{"GET", "/recordings", ScopeRead, false, a.listRecordings},
+		{"POST", "/recordings", ScopeManage, true, a.record},
+		{"POST", "/recordings/ends", ScopeManage, false, a.stopRecording},
+		{"GET", "/messages", ScopeManage, true, a.listMessages},
+		{"GET", "/settings", ScopeRead, false, a.getSettings},
 	}
 }
 
-// Handler returns the API, for everything below APIPath.
-func (a *API) Handler() http.Handler {
+// Routes are all that the API answers, with what each takes. An agent may use
+// what Document does not give to ScopeManage.
+func (a *API) Routes() []Route {
+	var routes []Route
+	for _, op := range a.operations() {
+		access := Reading
+		switch {
+		case op.method != http.MethodGet && op.fresh:
+			access = ChangingBy
+		case op.method != http.MethodGet:
+			access = Changing
+		case op.fresh:
+			access = ReadingBy
+		}
+		routes = append(routes, Route{Pattern: op.method + " " + op.path, Access: access})
+	}
+	return routes
+}
+
+// Handler returns the API, for everything below APIPath, and its metadata for
+// the path returned (RFC 9728 §3.1).
+func (a *API) Handler() (h http.Handler, metadata http.Handler, path string, err error) {
+	a.metadata, err = resource.NewMetadata(oauth.ResourceMetadata{
+		Resource: a.URL, ResourceName: "Administration", AuthorizationServers: []string{a.Verifier.Issuer}, ScopesSupported: []string{ScopeRead},
+	})
+	if err != nil {
+		return nil, nil, "", err
+	}
 	mux := http.NewServeMux()
 	for _, op := range a.operations() {
 		mux.Handle(op.method+" "+APIPath+op.path, a.protected(op))
@@ -91,7 +147,7 @@ func (a *API) Handler() http.Handler {
 	mux.HandleFunc(APIPath+"/", func(w http.ResponseWriter, _ *http.Request) {
 		httpserver.WriteProblem(w, httpserver.Problem{Status: http.StatusNotFound, Detail: "there is no such path or method; GET " + APIPath + "/openapi.yaml lists what there is"})
 	})
-	return mux
+	return mux, a.metadata, a.metadata.Path, nil
 }
 
 // protected serves an operation to whom it is open, and is the only writer of
@@ -109,7 +165,7 @@ func (a *API) protected(op operation) http.Handler {
 		}
 		if err != nil {
 			httpserver.Note(r.Context(), "refused", err.Error())
-			httpserver.WriteProblem(w, asProblem(w.Header(), r, op, err))
+			httpserver.WriteProblem(w, asProblem(w.Header(), r, op, a.metadata.URL, err))
 		}
 	})
 }
@@ -126,34 +182,65 @@ func (e *apiError) Error() string { return e.detail }
 // for this API and has the scope, and the person has the role now, whatever
 // was true when the token was made.
 func (a *API) admit(r *http.Request, op operation) (caller, error) {
-	claims, err := a.Verifier.Verify(r.Context(), r)
+	c, subject, err := a.who(r)
 	if err != nil {
 		return caller{}, err
 	}
-	httpserver.Note(r.Context(), "jti", claims.ID)
-	if !slices.Contains(strings.Fields(claims.Scope), op.scope) {
+	httpserver.Note(r.Context(), "jti", c.id)
+	if op.scope == ScopeManage && !c.direct {
+		return caller{}, &apiError{http.StatusForbidden, "no agent may do this, whoever it acts for; do it at the console, or at a terminal with `gatehouse … --server`"}
+	}
+	if !slices.Contains(c.scopes, op.scope) {
 		return caller{}, &resource.ScopeError{Needed: []string{op.scope}}
 	}
-	acc, err := a.Accounts.Account(r.Context(), claims.Subject)
+	acc, err := a.Accounts.Account(r.Context(), subject)
 	if err != nil && !errors.Is(err, account.ErrNotFound) {
 		return caller{}, err
 	}
+	c.Account = acc
 	switch {
 	case err != nil || acc.Role == account.NoRole:
 		return caller{}, &apiError{http.StatusForbidden, "this account has no role in the administration; an administrator can give it one"}
 	case op.method != http.MethodGet && acc.Role != account.Administrator:
 		return caller{}, &apiError{http.StatusForbidden, "auditors read everything and change nothing; nothing was done"}
+	case op.fresh && c.direct && !freshly(c.amr, c.authTime, time.Now()):
+		return caller{}, &resource.FreshError{MaxAge: freshFor} // RFC 9470
 	}
-	return caller{acc, claims}, nil
+	return c, nil
+}
+
+// who reads the token: a JWT is what the gateway brings, anything else is asked
+// about, so that it is worth nothing as soon as it has ended.
+func (a *API) who(r *http.Request) (c caller, subject string, err error) {
+	token, err := resource.Bearer(r)
+	if err != nil {
+		return c, "", err
+	}
+	if !strings.Contains(token, ".") {
+		t, err := a.Direct.Introspect(r.Context(), token, a.URL)
+		if err != nil {
+			return c, "", err
+		}
+		return caller{client: t.ClientID, scopes: strings.Fields(t.Scope), id: t.GrantID, direct: true, authTime: t.AuthTime, amr: t.AMR}, t.Sub, nil
+	}
+	claims, err := a.Verifier.Verify(r.Context(), r)
+	if err != nil {
+		return c, "", err
+	}
+	c = caller{client: claims.ClientID, scopes: strings.Fields(claims.Scope), id: claims.ID}
+	for act := claims.Act; act != nil; act = act.Act { // RFC 8693 §4.1: the first to act is innermost
+		c.client = act.Sub
+	}
+	return c, claims.Subject, nil
 }
 
 // actor is who acts, for the audit.
 func (c caller) actor(r *http.Request) Actor {
-	agent := c.claims.ClientID
-	for act := c.claims.Act; act != nil; act = act.Act { // RFC 8693 §4.1: the first to act is innermost
-		agent = act.Sub
+	from := "the API"
+	if c.direct {
+		from = "a terminal"
 	}
-	return Actor{AccountID: c.ID, From: "the API", ClientID: agent, RequestID: httpserver.RequestID(r.Context())}
+	return Actor{AccountID: c.ID, From: from, ClientID: c.client, RequestID: httpserver.RequestID(r.Context())}
 }
 
 func writeAnswer(w http.ResponseWriter, r *http.Request, answer any) error {
@@ -197,10 +284,13 @@ func readBody(r *http.Request, into any) error {
 }
 
 // asProblem translates what an operation returns (RFC 9457). A refusal of the
-// token also sets its challenge on h (RFC 6750 §3).
-func asProblem(h http.Header, r *http.Request, op operation, err error) httpserver.Problem {
+// token also sets its challenge on h, with where the metadata is (RFC 6750 §3).
+func asProblem(h http.Header, r *http.Request, op operation, at string, err error) httpserver.Problem {
 	if known, ok := errors.AsType[*apiError](err); ok {
 		return httpserver.Problem{Status: known.status, Detail: known.detail}
+	}
+	if errors.Is(err, account.ErrChanged) {
+		return httpserver.Problem{Status: http.StatusPreconditionFailed, Detail: "somebody has changed it since you read it; read it again, and decide anew"}
 	}
 	if nothing, ok := errors.AsType[*problem](err); ok {
 		return httpserver.Problem{Status: nothing.status, Detail: nothing.what}
@@ -211,7 +301,7 @@ func asProblem(h http.Header, r *http.Request, op operation, err error) httpserv
 	if errors.Is(err, audit.ErrUnavailable) {
 		return httpserver.Problem{Status: http.StatusServiceUnavailable, Detail: "the audit log takes no entries now, and what cannot be recorded is not done; try again in a few seconds"}
 	}
-	status, e := resource.Challenger{Scopes: []string{op.scope}}.Challenge(h, err)
+	status, e := resource.Challenger{MetadataURL: at, Scopes: []string{op.scope}}.Challenge(h, err)
 	p := httpserver.Problem{Status: status, Detail: e.Description}
 	if id := httpserver.RequestID(r.Context()); id != "" && status >= 500 {
 		p.Instance = "urn:gatehouse:request:" + id

@@ -3,6 +3,7 @@ package admin
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -100,6 +101,12 @@ func (a *API) listKeys(r *http.Request, _ caller) (any, error) {
 		keys = append(keys, apiKey{k.KeyID, k.Algorithm, k.CreatedAt, k.SignsFrom, k.PublishedUntil})
 	}
 	return map[string]any{"keys": keys}, nil
+}
+
+// tagOf is the entity tag that an answer would have.
+func tagOf(answer any) (string, error) {
+	body, err := json.Marshal(answer)
+	return tag(body), err
 }
 
 // tag is the entity tag of an answer (RFC 9110 §8.8.3): who asks again with it

@@ -28,8 +28,12 @@ const freshFor = 5 * time.Minute
 
 // fresh reports whether the person has just shown who they are. A stronger
 // factor would be asked for here.
-func (v visit) fresh(now time.Time) bool {
-	return slices.Contains(v.session.AMR, "pwd") && now.Sub(time.Unix(v.session.AuthTime, 0)) < freshFor
+func (v visit) fresh(now time.Time) bool { return freshly(v.session.AMR, v.session.AuthTime, now) }
+
+// freshly reports whether a sign-in is one of the last minutes that has shown
+// something.
+func freshly(amr []string, authTime int64, now time.Time) bool {
+	return slices.Contains(amr, "pwd") && now.Sub(time.Unix(authTime, 0)) < freshFor
 }
 
 // problem is what a person is told when a page cannot be shown.

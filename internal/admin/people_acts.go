@@ -120,7 +120,7 @@ func (s *Server) setRole(w http.ResponseWriter, r *http.Request, v visit) error 
 	if err != nil {
 		return err
 	}
-	entry, err := s.Acts.SetRole(r.Context(), by(r, v), l.ID, roleOf(form.Get("role")), form.Get("reason"))
+	entry, err := s.Acts.SetRole(r.Context(), by(r, v), l.ID, l.Role, roleOf(form.Get("role")), form.Get("reason"))
 	if problem := Refusal(err); problem != "" {
 		return s.personActPage(w, r, v, http.StatusConflict, personActView{personLine: lineOf(l), Choice: form.Get("role"), Reason: form.Get("reason"), Problem: problem})
 	}
@@ -150,7 +150,7 @@ func (s *Server) setClaims(w http.ResponseWriter, r *http.Request, v visit) erro
 	entry := ""
 	if err == nil {
 		view.Look = len(view.Changes) > 0
-		entry, err = s.Acts.SetClaims(r.Context(), by(r, v), l.ID, claims, view.Reason)
+		entry, err = s.Acts.SetClaims(r.Context(), by(r, v), l.ID, l.Claims, claims, view.Reason)
 	}
 	if view.Problem = Refusal(err); view.Problem != "" {
 		return s.personActPage(w, r, v, http.StatusConflict, view)

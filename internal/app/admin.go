@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"gatehouse/internal/admin"
@@ -63,13 +64,60 @@ func (a *App) admin(ctx context.Context, apis []*catalog.API) (http.Handler, err
 		return nil, err
 	}
 	api := &admin.API{
+		URL:      a.config.consoleAPI().Resource,
 		Verifier: &resource.Verifier{Issuer: issuer, Audience: base + admin.APIPath, Keys: s.Keys},
+		Direct:   &resource.Introspector{Server: s.AuthServer, Endpoint: issuer + "/introspect"},
 		Accounts: a.store, Acts: s.Acts, Server: s,
+	}
+	programs, metadata, at, err := api.Handler()
+	if err != nil {
+		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", pages)
-	mux.Handle(admin.APIPath+"/", api.Handler())
+	mux.Handle(admin.APIPath+"/", programs)
+	mux.Handle(at, metadata)
 	return mux, nil
+}
+
+// TerminalID is the client of terminals that administer another computer's
+// installation.
+const TerminalID = client.TerminalID
+
+// TerminalScopes are what it asks a person for, all at once.
+func TerminalScopes() []string { return []string{admin.ScopeRead, admin.ScopeStop, admin.ScopeManage} }
+
+// AdministrationAt is the address of the administration's API, of a console
+// whose address somebody has typed.
+func AdministrationAt(console string) string {
+	console = strings.TrimRight(console, "/")
+	console = strings.TrimSuffix(strings.TrimSuffix(console, admin.APIPath), "/admin")
+	return console + admin.APIPath
+}
+
+// consoleAPI is the administration at its own address, for terminals; nil if
+// there is no console.
+func (c *Config) consoleAPI() *catalog.API {
+	if c.URLs.Admin == "" {
+		return nil
+	}
+	u, err := oauth.CanonicalResource(c.URLs.Admin + admin.APIPath)
+	if err != nil { // Validate has looked at the URL
+		return nil
+	}
+	scopes := map[string]catalog.Scope{admin.ScopeManage: {Name: admin.ScopeManage, Text: "do what no agent may: resume what was stopped, change people, keys and documents, read recorded messages"}}
+	for name, s := range administrationScopes() {
+		scopes[name] = catalog.Scope{Name: name, Text: s.Text}
+	}
+	return &catalog.API{Name: "administration", Title: "Administration", Resource: u, Administration: true, DefaultScopes: []string{admin.ScopeRead}, Scopes: scopes}
+}
+
+// administrationScopes are those that agents may be given.
+func administrationScopes() map[string]Scope {
+	return map[string]Scope{
+		admin.ScopeRead: {Text: "see agents, people, what they allowed, and the audit"},
+		admin.ScopeStop: {Text: "pause and end agents, people, connections, tools and APIs"},
+	}
 }
 
 // addAdministration protects the administration like any other API: agents and
@@ -82,10 +130,7 @@ func (c *Config) addAdministration() {
 	c.APIs = append(c.APIs, API{
 		Name: "administration", Title: "Administration", MCPPath: "/administration", URL: at, Audience: at, Protect: "all",
 		OpenAPI: "embedded", document: admin.Document, administration: true, DefaultScopes: []string{admin.ScopeRead},
-		Scopes: map[string]Scope{
-			admin.ScopeRead: {Text: "see agents, people, what they allowed, and the audit"},
-			admin.ScopeStop: {Text: "pause and end agents, people, connections, tools and APIs"},
-		},
+		Scopes: administrationScopes(),
 	})
 }
 
@@ -110,15 +155,11 @@ func (a *App) consoleKey(ctx context.Context) (jose.Key, error) {
 // terminalClient is what `gatehouse … --server` signs people in with.
 func terminalClient() client.Client {
 	return client.Client{
-		ID: TerminalID, Origin: client.Administrated, Name: "Gatehouse terminal", ApplicationType: "native",
+		ID: client.TerminalID, Origin: client.Administrated, Name: "Gatehouse terminal", ApplicationType: "native",
 		RedirectURIs: []string{"http://127.0.0.1/callback"}, AuthMethod: oauth.AuthNone,
 		GrantTypes: []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken}, ResponseTypes: []string{"code"}, CreatedAt: time.Now().Unix(),
 	}
 }
-
-// TerminalID is the client of terminals that administer another computer's
-// installation.
-const TerminalID = "gatehouse-terminal"
 
 // acts are what an administrator does here, from the console or a terminal.
 func (c *Config) acts(db *sqlstore.DB, apis []*catalog.API) *admin.Acts {
@@ -126,4 +167,12 @@ func (c *Config) acts(db *sqlstore.DB, apis []*catalog.API) *admin.Acts {
 		APIs: apis, Clients: db, Accounts: db, Stops: db, Messages: db, People: db, Passwords: &secret.Passwords{}, Issuer: c.URLs.AuthServer, Audit: db,
 		Keys: db, Rotation: admin.Rotation{PublishBefore: authserver.PublishBefore, KeepAfter: authserver.KeepAfter},
 	}
+}
+
+// withheld are the scopes whose operations no agent is offered (security.md 21).
+func (a API) withheld() []string {
+	if !a.administration {
+		return nil
+	}
+	return []string{admin.ScopeManage}
 }

@@ -5,11 +5,14 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"gatehouse/internal/account"
 	"gatehouse/internal/app"
+	"gatehouse/internal/client"
+	"gatehouse/internal/oauth"
 	"gatehouse/internal/shell"
 	"gatehouse/internal/webtest"
 	"gatehouse/mcpclient"
@@ -50,14 +53,28 @@ func call(t *testing.T, s *mcpclient.Session, tool string, arguments any, into a
 	return ""
 }
 
+// officer is an agent that an administrator has added.
+const officer = "officer"
+
+func (d *console) officer() {
+	d.t.Helper()
+	if err := d.store().PutClient(d.t.Context(), client.Client{
+		ID: officer, Origin: client.Administrated, Name: "Officer", ApplicationType: "native", RedirectURIs: []string{"http://127.0.0.1/callback"},
+		AuthMethod: oauth.AuthNone, GrantTypes: []string{oauth.GrantAuthorizationCode}, ResponseTypes: []string{"code"}, CreatedAt: time.Now().Unix(),
+	}); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 // The administration is an API like any other: an administrator's agent reads
 // and stops through the gateway, an auditor's only reads, and nobody else's
 // gets in; what is done is in the audit with person and agent (security.md 21).
 func TestAdministrationThroughTheGateway(t *testing.T) {
 	d := startConsole(t, app.DemoOptions{})
 	d.person("olga", account.Auditor)
+	d.officer()
 	both := []string{"administration:read", "administration:stop"}
-	s, err := d.administration(app.TerminalID, app.DemoAdministrator, d.password, both...)
+	s, err := d.administration(officer, app.DemoAdministrator, d.password, both...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +100,7 @@ func TestAdministrationThroughTheGateway(t *testing.T) {
 	}
 	found := false
 	for _, e := range entries {
-		found = found || e.Reason == "tool paused from the API: twice" && e.Detail["by_client"] == app.TerminalID && e.Detail["by"] != ""
+		found = found || e.Reason == "tool paused from the API: twice" && e.Detail["by_client"] == officer && e.Detail["by"] != ""
 	}
 	if !found {
 		t.Error("the audit does not tell who paused the tool through which client")
@@ -99,7 +116,7 @@ func TestAdministrationThroughTheGateway(t *testing.T) {
 		Entries     []struct{ Kind, Reason string }
 	}
 	for tool, arguments := range map[string]map[string]any{
-		"list-agents": {"name": "gatehouse"}, "list-people": {"only": "admin"}, "list-connections": {"person": app.DemoAdministrator},
+		"list-agents": {"name": "officer"}, "list-people": {"only": "admin"}, "list-connections": {"person": app.DemoAdministrator},
 		"list-audit": {"kind": "admin", "tool": "refund-order"},
 	} {
 		if no := call(t, s, tool, arguments, &lists); no != "" {
@@ -115,19 +132,19 @@ func TestAdministrationThroughTheGateway(t *testing.T) {
 		Attributes map[string]string
 		Keys       []struct{ Alg string }
 	}
-	for tool, arguments := range map[string]map[string]any{"get-agent": {"client_id": app.TerminalID}, "get-person": {"person": "alice"}, "list-keys": {}} {
+	for tool, arguments := range map[string]map[string]any{"get-agent": {"client_id": officer}, "get-person": {"person": "alice"}, "list-keys": {}} {
 		if no := call(t, s, tool, arguments, &one); no != "" {
 			t.Errorf("%s: %s", tool, no)
 		}
 	}
-	if one.Name != "alice" || one.Attributes["region"] != "USA" || one.Client != "Gatehouse terminal" || len(one.Keys) == 0 {
+	if one.Name != "alice" || one.Attributes["region"] != "USA" || one.Client != "Officer" || len(one.Keys) == 0 {
 		t.Errorf("one: %+v", one)
 	}
 	if no := call(t, s, "list-audit", map[string]any{"from": "yesterday"}, &lists); !strings.Contains(no, "is no time") {
 		t.Errorf("a time that is none: %q", no)
 	}
 
-	auditor, err := d.administration(app.TerminalID, "olga", somePassword, both...)
+	auditor, err := d.administration(officer, "olga", somePassword, both...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +154,7 @@ func TestAdministrationThroughTheGateway(t *testing.T) {
 	if no := call(t, auditor, "end", map[string]any{"subject": "everything", "reason": "x"}, &done); !strings.Contains(no, "change nothing") {
 		t.Errorf("an auditor ends everything: %q", no)
 	}
-	if _, err := d.administration(app.TerminalID, "alice", ""); err == nil {
+	if _, err := d.administration(officer, "alice", ""); err == nil {
 		t.Error("alice administers")
 	}
 	if _, err := d.administration("", app.DemoAdministrator, d.password); err == nil || !strings.Contains(err.Error(), "an administrator has added") {

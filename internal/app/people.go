@@ -88,22 +88,30 @@ func InvitePerson(ctx context.Context, cfg Config, n NewPerson) (line Invitation
 
 // SetRole changes what a person may do in the administration.
 func SetRole(ctx context.Context, cfg Config, name, role, reason string) error {
-	return onPerson(ctx, cfg, "change the role of", name, func(acts *admin.Acts, id string) error {
-		_, err := acts.SetRole(ctx, terminal(), id, roleNamed(role), reason)
+	return onPerson(ctx, cfg, "change the role of", name, func(acts *admin.Acts, a account.Account) error {
+		_, err := acts.SetRole(ctx, terminal(), a.ID, a.Role, roleNamed(role), reason)
+		return err
+	})
+}
+
+// SetAttributes replaces what APIs may be told of a person.
+func SetAttributes(ctx context.Context, cfg Config, name string, claims map[string]string, reason string) error {
+	return onPerson(ctx, cfg, "change the attributes of", name, func(acts *admin.Acts, a account.Account) error {
+		_, err := acts.SetClaims(ctx, terminal(), a.ID, a.Claims, claims, reason)
 		return err
 	})
 }
 
 // SetPassword gives a person a password, and signs them out everywhere.
 func SetPassword(ctx context.Context, cfg Config, name, password string) error {
-	return onPerson(ctx, cfg, "set the password of", name, func(acts *admin.Acts, id string) error {
-		_, err := acts.SetPassword(ctx, terminal(), id, password)
+	return onPerson(ctx, cfg, "set the password of", name, func(acts *admin.Acts, a account.Account) error {
+		_, err := acts.SetPassword(ctx, terminal(), a.ID, password)
 		return err
 	})
 }
 
 // onPerson runs an act on the account of a name.
-func onPerson(ctx context.Context, cfg Config, what, name string, act func(acts *admin.Acts, id string) error) error {
+func onPerson(ctx context.Context, cfg Config, what, name string, act func(acts *admin.Acts, a account.Account) error) error {
 	what += " " + displayed(name)
 	return inActs(ctx, cfg, what, func(acts *admin.Acts) error {
 		normal, err := account.Normalize(name)
@@ -117,7 +125,7 @@ func onPerson(ctx context.Context, cfg Config, what, name string, act func(acts 
 		if err != nil {
 			return err
 		}
-		return act(acts, a.ID)
+		return act(acts, a)
 	})
 }
 

@@ -127,7 +127,7 @@ func (c *Config) compile(a API, data []byte) (*catalog.API, error) {
 	return catalog.New(catalog.Options{
 		Name: a.Name, Title: a.Title, Resource: resource, MCPPath: a.MCPPath, URL: a.URL, Audience: a.Audience,
 		Document: document, DefaultScopes: a.DefaultScopes, Scopes: scopes, Claims: a.Claims, OpenListing: a.Protect == "calls", Administration: a.administration,
-		SigningAlgorithm: a.SigningAlgorithm,
+		SigningAlgorithm: a.SigningAlgorithm, Withheld: a.withheld(),
 	})
 }
 
@@ -179,7 +179,7 @@ func (a *App) authServer(ctx context.Context, apis []*catalog.API) (http.Handler
 			Method: account.Method(a.config.SignIn), Accounts: a.store, Passwords: &secret.Passwords{},
 		},
 		Keys: &authserver.Keyring{Load: a.loadSigningKeys}, AllowedOrigins: a.config.AllowedOrigins,
-		Documents: a.liveDocuments(apis), Egress: fetcher, PollKey: []byte(pollKey), PlainHTTP: a.config.DevelopmentHTTP, Trust: trusted,
+		Documents: a.liveDocuments(apis), Egress: fetcher, PollKey: []byte(pollKey), PlainHTTP: a.config.DevelopmentHTTP, Trust: trusted, Console: a.config.consoleAPI(),
 	}
 	s.Inspect, s.Messages = a.inspector, a.store
 	if d := a.config.demo; d != nil {

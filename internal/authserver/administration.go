@@ -13,8 +13,12 @@ import (
 
 // checkAdministration refuses scopes of the administration to agents that no
 // administrator has added (security.md 21): what an agent says of itself, or the
-// address that it has, is not enough for them.
-func checkAdministration(api *catalog.API, c client.Client) error {
+// address that it has, is not enough for them. At its own address there is no
+// agent between, and what no agent may do can be done: that is for the terminal.
+func (s *Server) checkAdministration(api *catalog.API, c client.Client) error {
+	if (s.Console != nil && api == s.Console) != (c.ID == client.TerminalID) {
+		return oauth.NewError(oauth.UnauthorizedClient, "the administration at its own address is for people at a terminal, and the terminal for that alone; agents find it at its MCP endpoint")
+	}
 	if api.Administration && !c.Vouched() {
 		return oauth.NewError(oauth.UnauthorizedClient, "administration is for agents that an administrator has added; ask one to add this agent")
 	}

@@ -50,7 +50,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return back(err)
 	}
-	if err := s.Pauses.Paused(r.Context(), grant.Parties{Client: c.ID, Administration: c.Origin == client.Console}); err != nil {
+	if err := s.Pauses.Paused(r.Context(), grant.Parties{Client: c.ID, Administration: c.Administers()}); err != nil {
 		return err // a page: the client would only come again
 	}
 	if err := s.openTo(r.Context(), req.Resource); err != nil {
@@ -190,7 +190,7 @@ func (s *Server) checkRequest(form url.Values, c client.Client, parseErr error) 
 	if c.Origin == client.Console && api != s.signInAPI {
 		return fail(oauth.InvalidTarget, "the administration console signs people in, and is allowed nothing else")
 	}
-	if err := checkAdministration(api, c); err != nil {
+	if err := s.checkAdministration(api, c); err != nil {
 		return none, nil, err
 	}
 	scopes, err := askedScopes(form.Get("scope"), api)

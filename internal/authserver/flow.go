@@ -90,7 +90,7 @@ func (s *Server) standing(ctx context.Context, req grant.Request, c client.Clien
 	if err := s.mayAdminister(ctx, req); err != nil {
 		return standing{}, err
 	}
-	if err := s.Pauses.Paused(ctx, grant.Parties{Client: req.ClientID, Account: req.AccountID, Administration: c.Origin == client.Console}); err != nil {
+	if err := s.Pauses.Paused(ctx, grant.Parties{Client: req.ClientID, Account: req.AccountID, Administration: c.Administers()}); err != nil {
 		return standing{}, err
 	}
 	if err := s.openTo(ctx, req.Resource); err != nil {
@@ -103,7 +103,7 @@ func (s *Server) standing(ctx context.Context, req grant.Request, c client.Clien
 	if err != nil {
 		return standing{}, err
 	}
-	if err := s.Pauses.Paused(ctx, grant.Parties{Grant: g.ID, Administration: c.Origin == client.Console}); err != nil {
+	if err := s.Pauses.Paused(ctx, grant.Parties{Grant: g.ID, Administration: c.Administers()}); err != nil {
 		return standing{}, err
 	}
 	if g.Agreed != c.Fingerprint() {

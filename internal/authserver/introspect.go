@@ -42,8 +42,8 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) error {
 	told.Asked("client_id", c.ID)
 	told.Bearer(form.Get("token"))
 	answer := oauth.Introspection{}
-	if c.Origin == client.Gateway {
-		if answer, err = s.worth(r, form.Get("token")); err != nil {
+	if c.Origin == client.Gateway || c.Origin == client.Console {
+		if answer, err = s.worth(r, c, form.Get("token")); err != nil {
 			return err
 		}
 	}
@@ -84,8 +84,9 @@ func (s *Server) writeSigned(w http.ResponseWriter, r *http.Request, caller stri
 	return err
 }
 
-// worth says what an opaque access token is worth now.
-func (s *Server) worth(r *http.Request, value string) (oauth.Introspection, error) {
+// worth says what an opaque access token is worth now to who asks: gateways learn
+// of tokens for MCP endpoints, the console of those for itself.
+func (s *Server) worth(r *http.Request, asks client.Client, value string) (oauth.Introspection, error) {
 	t, g, err := s.Grants.Token(r.Context(), secret.Sum(value), time.Now())
 	if errors.Is(err, grant.ErrNotFound) {
 		return oauth.Introspection{}, nil
@@ -93,7 +94,9 @@ func (s *Server) worth(r *http.Request, value string) (oauth.Introspection, erro
 	if err != nil {
 		return oauth.Introspection{}, err
 	}
-	if _, ok := s.apiOf(g.Resource); !ok {
+	_, forGateways := s.apiOf(g.Resource)
+	forConsole := s.Console != nil && g.Resource == s.Console.Resource
+	if forGateways != (asks.Origin == client.Gateway) || forConsole != (asks.Origin == client.Console) {
 		return oauth.Introspection{}, nil
 	}
 	tellWorth(r.Context(), value, t, g)
@@ -103,7 +106,7 @@ func (s *Server) worth(r *http.Request, value string) (oauth.Introspection, erro
 	}
 	return oauth.Introspection{
 		Active: true, Scope: oauth.FormatScope(grant.Effective(t, g)), ClientID: g.ClientID, TokenType: "Bearer",
-		Exp: min(t.ExpiresAt, g.ExpiresAt), Iat: t.IssuedAt, Sub: subject, Aud: g.Resource, Iss: s.Issuer, GrantID: g.ID,
+		Exp: min(t.ExpiresAt, g.ExpiresAt), Iat: t.IssuedAt, Sub: subject, Aud: g.Resource, Iss: s.Issuer, GrantID: g.ID, AuthTime: t.AuthTime, AMR: t.AMR,
 		Family: t.Family, Feed: &t.Position, Closed: t.Closed,
 	}, nil
 }

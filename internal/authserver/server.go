@@ -21,7 +21,7 @@ import (
 	"gatehouse/internal/trust"
 )
 
-// Server is the authorization server. All exported fields but the last eight
+// Server is the authorization server. All exported fields but the last nine
 // are required.
 type Server struct {
 	Issuer        string         // its identifier and base URL, without trailing slash
@@ -50,6 +50,7 @@ type Server struct {
 	Inspect        *inspect.Recorder // told of messages; nil: nothing is recorded
 	Messages       inspect.Store     // that were recorded; nil: there are none
 	Trust          *trust.Trust      // whose assertions are believed; nil: nobody's
+	Console        *catalog.API      // the administration at its own address; nil: there is none
 
 	pages     *page.Set
 	cookies   cookieJar
@@ -148,11 +149,14 @@ func (s *Server) openTo(ctx context.Context, resource string) error {
 	return err
 }
 
-// resourceOf returns what a grant is for: an API behind its MCP endpoint, or
-// the sign-in itself.
+// resourceOf returns what a grant is for: an API behind its MCP endpoint, the
+// sign-in itself, or the administration without a gateway.
 func (s *Server) resourceOf(resource string) (*catalog.API, bool) {
 	if resource == s.Issuer {
 		return s.signInAPI, true
+	}
+	if s.Console != nil && resource == s.Console.Resource {
+		return s.Console, true
 	}
 	return s.apiOf(resource)
 }

@@ -67,7 +67,7 @@ func (s *Server) grantTo(r *http.Request, form url.Values) (*oauth.TokenResponse
 	if c.Origin != client.Gateway { // what a gateway asks belongs to the flow of the token it names
 		told.Belongs(inspect.Keys{ClientID: c.ID})
 	}
-	if err := s.Pauses.Paused(r.Context(), grant.Parties{Client: c.ID, Administration: c.Origin == client.Console}); err != nil {
+	if err := s.Pauses.Paused(r.Context(), grant.Parties{Client: c.ID, Administration: c.Administers()}); err != nil {
 		return nil, err
 	}
 	grantType := form.Get("grant_type")

@@ -60,7 +60,8 @@ type Options struct {
 	Scopes                                        map[string]Scope // texts and hierarchy; others are added
 	Claims                                        []string
 	OpenListing, Administration                   bool
-	SigningAlgorithm                              string // default ES256
+	SigningAlgorithm                              string   // default ES256
+	Withheld                                      []string // scopes whose operations are for nobody that acts for another, and so no tools
 }
 
 // New derives the tools of an API. What cannot be a tool is in Skipped; a
@@ -83,7 +84,7 @@ func New(o Options) (*API, error) {
 	}
 	c := compiler{}
 	for _, op := range o.Document.Operations {
-		if err := a.add(op, c); err != nil {
+		if err := a.add(op, c, o.Withheld); err != nil {
 			a.Skipped = append(a.Skipped, Skipped{op.Method + " " + op.Path, err.Error()})
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"gatehouse/internal/oauth"
 	"gatehouse/internal/openapi"
 )
 
@@ -53,12 +54,17 @@ type Argument struct {
 }
 
 // add derives the tool of one operation.
-func (a *API) add(op openapi.Operation, c compiler) error {
+func (a *API) add(op openapi.Operation, c compiler, withheld []string) error {
 	if op.Problem != "" {
 		return errors.New(op.Problem)
 	}
 	if op.Method == "OPTIONS" || op.Method == "TRACE" {
 		return fmt.Errorf("%s is for HTTP itself", op.Method)
+	}
+	for _, set := range op.Security {
+		if len(oauth.Intersect(set, withheld)) > 0 {
+			return fmt.Errorf("it takes %s, which no agent is given", oauth.FormatScope(oauth.Intersect(set, withheld)))
+		}
 	}
 	t := &Tool{
 		Name: a.freeName(op), Title: line(op.Summary), Description: describe(op), Method: op.Method, Path: op.Path,

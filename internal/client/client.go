@@ -35,8 +35,11 @@ const (
 	Console       Origin = "console"       // its administration console, where people only sign in
 )
 
-// ConsoleID is the client that the administration console is.
-const ConsoleID = "gatehouse-console"
+// The clients by which people administer this installation.
+const (
+	ConsoleID  = "gatehouse-console"  // its console, of origin Console
+	TerminalID = "gatehouse-terminal" // `gatehouse … --server`: a program on a person's computer, so it is asked about
+)
 
 // Client is a registered OAuth client (RFC 7591 §2). It stays the one that was
 // registered: identical registrations are grouped for display only
@@ -69,6 +72,11 @@ func (c Client) Confidential() bool { return c.AuthMethod != oauth.AuthNone }
 func (c Client) Vouched() bool {
 	return c.Origin == Administrated || c.Origin == Gateway || c.Origin == Console
 }
+
+// Administers reports whether the client is for administering this installation
+// and for nothing else. A pause of everything does not stop it: somebody must be
+// there to resume.
+func (c Client) Administers() bool { return c.Origin == Console || c.ID == TerminalID }
 
 // MayUse reports whether the client registered for a grant type.
 func (c Client) MayUse(grantType string) bool { return slices.Contains(c.GrantTypes, grantType) }

@@ -18,29 +18,30 @@ import (
 type Code string
 
 // Error codes of RFC 6749 §4.1.2.1 and §5.2, RFC 6750 §3.1, RFC 7591 §3.2.2,
-// RFC 8707 §2, RFC 7009 §2.2.1 and OpenID Connect Core §3.1.2.6.
+// RFC 8707 §2, RFC 7009 §2.2.1, RFC 9470 §3 and OpenID Connect Core §3.1.2.6.
 const (
-	InvalidRequest          Code = "invalid_request"
-	InvalidClient           Code = "invalid_client"
-	InvalidGrant            Code = "invalid_grant"
-	UnauthorizedClient      Code = "unauthorized_client"
-	UnsupportedGrantType    Code = "unsupported_grant_type"
-	UnsupportedResponseType Code = "unsupported_response_type"
-	InvalidScope            Code = "invalid_scope"
-	InvalidTarget           Code = "invalid_target"
-	AccessDenied            Code = "access_denied"
-	ServerError             Code = "server_error"
-	TemporarilyUnavailable  Code = "temporarily_unavailable"
-	LoginRequired           Code = "login_required"
-	ConsentRequired         Code = "consent_required"
-	RequestNotSupported     Code = "request_not_supported"
-	RequestURINotSupported  Code = "request_uri_not_supported"
-	InvalidToken            Code = "invalid_token"
-	UnsupportedTokenType    Code = "unsupported_token_type" // RFC 7009 §2.2.1
-	InsufficientScope       Code = "insufficient_scope"
-	InvalidRedirectURI      Code = "invalid_redirect_uri"
-	InvalidClientMetadata   Code = "invalid_client_metadata"
-	TooManyRequests         Code = "too_many_requests" // ours: RFC 6585 status 429 with a body in OAuth's form
+	InvalidRequest             Code = "invalid_request"
+	InvalidClient              Code = "invalid_client"
+	InvalidGrant               Code = "invalid_grant"
+	UnauthorizedClient         Code = "unauthorized_client"
+	UnsupportedGrantType       Code = "unsupported_grant_type"
+	UnsupportedResponseType    Code = "unsupported_response_type"
+	InvalidScope               Code = "invalid_scope"
+	InvalidTarget              Code = "invalid_target"
+	AccessDenied               Code = "access_denied"
+	ServerError                Code = "server_error"
+	TemporarilyUnavailable     Code = "temporarily_unavailable"
+	LoginRequired              Code = "login_required"
+	ConsentRequired            Code = "consent_required"
+	RequestNotSupported        Code = "request_not_supported"
+	RequestURINotSupported     Code = "request_uri_not_supported"
+	InvalidToken               Code = "invalid_token"
+	UnsupportedTokenType       Code = "unsupported_token_type" // RFC 7009 §2.2.1
+	InsufficientScope          Code = "insufficient_scope"
+	InvalidRedirectURI         Code = "invalid_redirect_uri"
+	InvalidClientMetadata      Code = "invalid_client_metadata"
+	InsufficientAuthentication Code = "insufficient_user_authentication" // RFC 9470 §3
+	TooManyRequests            Code = "too_many_requests"                // ours: RFC 6585 status 429 with a body in OAuth's form
 )
 
 // Error is a protocol error. Description goes to the client and must say what
@@ -76,7 +77,7 @@ func (e *Error) Unwrap() error { return e.Cause }
 // Status is the HTTP status of the error at a JSON endpoint (RFC 6749 §5.2).
 func (e *Error) Status() int {
 	switch e.Code {
-	case InvalidClient, InvalidToken:
+	case InvalidClient, InvalidToken, InsufficientAuthentication:
 		return http.StatusUnauthorized
 	case InsufficientScope:
 		return http.StatusForbidden

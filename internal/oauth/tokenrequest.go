@@ -49,17 +49,19 @@ type TokenResponse struct {
 // Introspection is an answer of the introspection endpoint (RFC 7662 §2.2).
 // GrantID and the members after it are what a gateway needs besides.
 type Introspection struct {
-	Active    bool   `json:"active"`
-	Scope     string `json:"scope,omitempty"`
-	ClientID  string `json:"client_id,omitempty"`
-	TokenType string `json:"token_type,omitempty"`
-	Exp       int64  `json:"exp,omitempty"`
-	Iat       int64  `json:"iat,omitempty"`
-	Sub       string `json:"sub,omitempty"`
-	Aud       string `json:"aud,omitempty"`
-	Iss       string `json:"iss,omitempty"`
-	GrantID   string `json:"grant_id,omitempty"` // the grant that everything revocable hangs off
-	Family    string `json:"family,omitempty"`   // of refresh tokens that it came with
+	Active    bool     `json:"active"`
+	Scope     string   `json:"scope,omitempty"`
+	ClientID  string   `json:"client_id,omitempty"`
+	TokenType string   `json:"token_type,omitempty"`
+	Exp       int64    `json:"exp,omitempty"`
+	Iat       int64    `json:"iat,omitempty"`
+	Sub       string   `json:"sub,omitempty"`
+	Aud       string   `json:"aud,omitempty"`
+	Iss       string   `json:"iss,omitempty"`
+	AuthTime  int64    `json:"auth_time,omitempty"` // when the person signed in (RFC 9470 §6.2)
+	AMR       []string `json:"amr,omitempty"`       // and how (RFC 8176)
+	GrantID   string   `json:"grant_id,omitempty"`  // the grant that everything revocable hangs off
+	Family    string   `json:"family,omitempty"`    // of refresh tokens that it came with
 	// Feed is what the answer knows of revocations.
 	Feed *FeedPosition `json:"feed,omitempty"`
 	// Closed is what is closed of the API that the token is for.

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Refusals. A Challenger turns them into answers.
@@ -36,6 +37,14 @@ type ScopeError struct {
 
 func (e *ScopeError) Error() string {
 	return "the access token lacks a scope; needed: " + strings.Join(e.Needed, " ")
+}
+
+// FreshError says that the person behind a valid token signed in too long ago,
+// or not well enough, for what was asked.
+type FreshError struct{ MaxAge time.Duration }
+
+func (e *FreshError) Error() string {
+	return "the person must have signed in within " + e.MaxAge.String()
 }
 
 // maxToken bounds a token, in bytes: opaque ones have some fifty, JWT access

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"gatehouse/internal/oauth"
 )
@@ -33,6 +34,7 @@ type Challenger struct {
 func (c Challenger) Challenge(h http.Header, err error) (status int, e *oauth.Error) {
 	challenge := oauth.Challenge{ResourceMetadata: c.MetadataURL, Scope: c.Scopes}
 	scope, isScope := errors.AsType[*ScopeError](err)
+	fresh, isFresh := errors.AsType[*FreshError](err)
 	switch {
 	case errors.Is(err, ErrNoToken):
 		// RFC 6750 §3.1: a request without a token gets no error code.
@@ -52,6 +54,11 @@ func (c Challenger) Challenge(h http.Header, err error) (status int, e *oauth.Er
 		e = &oauth.Error{Code: oauth.InsufficientScope, Cause: err,
 			Description: "this needs an access token with the scopes named here"}
 		status = http.StatusForbidden
+	case isFresh:
+		challenge.MaxAge = int(fresh.MaxAge / time.Second)
+		e = &oauth.Error{Code: oauth.InsufficientAuthentication, Cause: err,
+			Description: "this takes a sign-in of the last few minutes; send the person through sign-in with the max_age named here"}
+		status = http.StatusUnauthorized
 	case errors.Is(err, ErrUnavailable):
 		h.Set("Retry-After", strconv.Itoa(retryAfter))
 		return http.StatusServiceUnavailable, &oauth.Error{Code: oauth.TemporarilyUnavailable, Cause: err, RetryAfter: retryAfter,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"gatehouse/internal/resource"
 )
@@ -23,6 +24,7 @@ func TestChallenge(t *testing.T) {
 		{"no token", resource.ErrNoToken, 401, `Bearer scope="users:read orders:read", ` + meta, "", "invalid_token"},
 		{"invalid token", fmt.Errorf("x: %w", resource.ErrInvalid), 401, `Bearer error="invalid_token", error_description="the access token is expired, revoked, malformed or was issued for another resource; get a new one", scope="users:read orders:read", ` + meta, "", "invalid_token"},
 		{"malformed", resource.ErrMalformed, 400, `Bearer error="invalid_request", error_description="send the access token once, in the Authorization header, and nowhere else", scope="users:read orders:read", ` + meta, "", "invalid_request"},
+		{"too old a sign-in (RFC 9470 section 3)", &resource.FreshError{MaxAge: 5 * time.Minute}, 401, `Bearer error="insufficient_user_authentication", error_description="this takes a sign-in of the last few minutes; send the person through sign-in with the max_age named here", scope="users:read", max_age="300", ` + meta, "", "insufficient_user_authentication"},
 		{"scope", &resource.ScopeError{Needed: []string{"users:write", "refunds:create"}}, 403, `Bearer error="insufficient_scope", error_description="this needs an access token with the scopes named here", scope="users:write refunds:create", ` + meta, "", "insufficient_scope"},
 		{"unavailable", fmt.Errorf("%w: dial", resource.ErrUnavailable), 503, "", "2", "temporarily_unavailable"},
 		{"unknown", errors.New("secret detail"), 500, "", "", "server_error"},

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,7 +17,7 @@ const (
 	selectAccount       = `SELECT ` + accountColumns + ` FROM accounts a WHERE a.id = $1`
 	selectAccountByName = `SELECT ` + accountColumns + ` FROM accounts a WHERE a.name = $1`
 	updatePassword      = `UPDATE accounts SET password_hash = $2 WHERE id = $1`
-	updateClaims        = `UPDATE accounts SET claims = $2 WHERE id = $1`
+	updateClaims        = `UPDATE accounts SET claims = $2 WHERE id = $1 AND (claims = $3 OR $4 = 1 AND claims IN ('{}', 'null'))`
 	updateRole          = `UPDATE accounts SET role = $2 WHERE id = $1`
 	insertSession       = `INSERT INTO sessions (hash, account_id, amr, auth_time, expires_at) VALUES ($1, $2, $3, $4, $5)`
 	deleteSession       = `DELETE FROM sessions WHERE hash = $1`
@@ -85,14 +86,21 @@ func (d *DB) SetPassword(ctx context.Context, id, hash string) error {
 }
 
 // SetClaims implements account.Store.
-func (d *DB) SetClaims(ctx context.Context, id string, claims map[string]string) error {
+func (d *DB) SetClaims(ctx context.Context, id string, was, claims map[string]string) error {
+	before, errWas := toJSON(was)
 	text, err := toJSON(claims)
-	if err != nil {
+	if err = errors.Join(errWas, err); err != nil {
 		return fmt.Errorf("set claims: %w", err)
 	}
-	n, err := d.exec(ctx, "set claims", updateClaims, id, text)
+	none := 0
+	if len(was) == 0 { // none are written in two ways
+		none = 1
+	}
+	n, err := d.exec(ctx, "set claims", updateClaims, id, text, before, none)
 	if err == nil && n == 0 {
-		return account.ErrNotFound
+		if _, err = d.Account(ctx, id); err == nil {
+			err = account.ErrChanged
+		}
 	}
 	return err
 }

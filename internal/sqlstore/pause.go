@@ -14,7 +14,7 @@ import (
 const (
 	// notPaused belongs to every statement that reads what works only while
 	// nothing about its grant g is paused. The table is small.
-	notPaused = ` AND NOT EXISTS (SELECT 1 FROM pauses p WHERE (p.subject = 'everything' AND g.client_id <> '` + client.ConsoleID + `')
+	notPaused = ` AND NOT EXISTS (SELECT 1 FROM pauses p WHERE (p.subject = 'everything' AND g.client_id NOT IN ('` + client.ConsoleID + `', '` + client.TerminalID + `'))
 		OR (p.subject = 'grant' AND p.id = g.id) OR (p.subject = 'client' AND p.id = g.client_id)
 		OR (p.subject = 'account' AND p.id = g.account_id))`
 	insertPause = `INSERT INTO pauses (subject, id, reason, since) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`

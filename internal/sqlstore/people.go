@@ -134,7 +134,7 @@ func (d *DB) EntriesOf(ctx context.Context, accountID string, limit int) ([]audi
 // ChangeRole gives an account another role, and announces it: what it may do
 // here is judged anew. account.ErrLastAdministrator if nobody else is left,
 // account.ErrNotFound if there is no such account.
-func (d *DB) ChangeRole(ctx context.Context, id string, r account.Role, now time.Time) error {
+func (d *DB) ChangeRole(ctx context.Context, id string, was, r account.Role, now time.Time) error {
 	var refusal error // apart from the step's error, which would name the step
 	err := d.do(ctx, "change role", func(ctx context.Context, q runner) (err error) {
 		if r != account.Administrator {
@@ -142,9 +142,12 @@ func (d *DB) ChangeRole(ctx context.Context, id string, r account.Role, now time
 				return err
 			}
 		}
-		n, err := changed(q.ExecContext(ctx, updateRole, id, string(r)))
+		n, err := changed(q.ExecContext(ctx, updateRole+` AND role = $3`, id, string(r), string(was)))
 		if err == nil && n == 0 {
-			refusal = account.ErrNotFound
+			refusal = account.ErrChanged
+			if _, gone := d.Account(ctx, id); errors.Is(gone, account.ErrNotFound) {
+				refusal = gone
+			}
 			return nil
 		}
 		if err != nil {

@@ -78,7 +78,7 @@ func TestListPeople(t *testing.T) {
 func TestLastAdministratorStays(t *testing.T) {
 	acts := map[string]func(context.Context, *sqlstore.DB, string) error{
 		"role": func(ctx context.Context, db *sqlstore.DB, id string) error {
-			return db.ChangeRole(ctx, id, account.Auditor, now)
+			return db.ChangeRole(ctx, id, account.Administrator, account.Auditor, now)
 		},
 		"pause": func(ctx context.Context, db *sqlstore.DB, id string) error {
 			_, err := db.Pause(ctx, oauth.SubjectAccount, id, "why", now)

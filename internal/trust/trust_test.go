@@ -281,7 +281,7 @@ func TestUseIsTheAssertions(t *testing.T) {
 	if use(p, "https://p.example", "", 1) == use(p, "https://p.example", "", 2) {
 		t.Error("tokens without jti cannot be told apart")
 	}
-	if use(p, "https://p.example", "", 1) != use(p, "https://p.example", "", 1) {
+	if again := use(p, "https://p.example", "", 1); again != use(p, "https://p.example", "", 1) {
 		t.Error("the same token without jti is another use")
 	}
 }
