@@ -92,7 +92,7 @@ func (w *world) addAgents(home string) {
 	w.t.Helper()
 	w.agents = make([]agent, agents)
 	err := parallel(agents, 4, func(i int) error {
-		cmd := exec.Command(w.binary, "client", "add", "Load", "--scope", "users:read", "--json")
+		cmd := exec.Command(w.binary, "client", "add", "Load", "--secret", "--scope", "users:read", "--json")
 		cmd.Dir = home
 		out, err := cmd.Output()
 		if err != nil {

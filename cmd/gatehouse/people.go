@@ -240,22 +240,29 @@ type clientCommand struct {
 }
 
 func (c *clientCommand) Help() string {
-	return "Agents also register themselves; this is for those that cannot, or that you vouch for.\n\nExample:\n\n  gatehouse client add \"Nightly report\" --scope orders:read"
+	return "Agents also register themselves; this is for those that cannot, or that you vouch for.\n\nExample:\n\n  gatehouse client add \"Nightly report\" --scope orders:read --workload"
 }
 
 type clientAddCommand struct {
-	Name        string   `arg:"" help:"Name that people see."`
-	RedirectURI []string `sep:"none" placeholder:"URL" help:"Where answers go, for an agent that people use; repeat for more."`
-	Scope       []string `placeholder:"SCOPE" help:"What it may do for itself, without a person (client credentials); repeat for more."`
-	Public      bool     `help:"Make no secret, for an agent that cannot keep one."`
-	JSON        bool     `help:"Print the result as JSON."`
+	Name        string            `arg:"" help:"Name that people see."`
+	RedirectURI []string          `sep:"none" placeholder:"URL" help:"Where answers go, for an agent that people use; repeat for more."`
+	Scope       []string          `placeholder:"SCOPE" help:"What it may do for itself, without a person (client credentials); repeat for more."`
+	ID          string            `name:"id" placeholder:"ID" help:"Client ID; one is made up otherwise."`
+	Public      bool              `xor:"proof" help:"It cannot prove who it is: a program on people's computers."`
+	Key         string            `xor:"proof" type:"existingfile" placeholder:"FILE" help:"It proves who it is with the private half of this public key (private_key_jwt): PEM, JWK or JWK set."`
+	KeysURL     string            `xor:"proof" name:"keys-url" placeholder:"URL" help:"The same, with the keys that it publishes at this https address, so that it can replace them."`
+	Workload    bool              `xor:"proof" help:"The platform that it runs on vouches for it; see gatehouse trust. It has no credential at all."`
+	Secret      bool              `xor:"proof" help:"It proves who it is with a secret that is printed once."`
+	Claim       map[string]string `placeholder:"NAME=VALUE" help:"Attribute that APIs may be told where it acts for itself; repeat for more."`
+	JSON        bool              `help:"Print the result as JSON."`
 	configFlag
 }
 
 func (c *clientAddCommand) Help() string {
-	return "The secret is printed once and stored only as a hash.\n\nExamples:\n\n" +
+	return "An agent that acts for itself has a key of its own, or is vouched for by its platform; a secret that is shared is for what can do neither. It is printed once and stored only as a hash.\n\nExamples:\n\n" +
 		"  gatehouse client add \"Support desk\" --redirect-uri https://desk.example.com/callback\n" +
-		"  gatehouse client add \"Nightly report\" --scope orders:read"
+		"  gatehouse client add \"Nightly report\" --id nightly-report --scope orders:read --claim region=USA --workload\n" +
+		"  gatehouse client add \"Exporter\" --scope orders:read --key exporter.pub.pem"
 }
 
 func (c *clientAddCommand) Run(ctx context.Context, o output) error {
@@ -263,7 +270,13 @@ func (c *clientAddCommand) Run(ctx context.Context, o output) error {
 	if err != nil {
 		return err
 	}
-	id, value, err := app.AddClient(ctx, config, app.NewClient{Name: c.Name, RedirectURIs: c.RedirectURI, Scopes: c.Scope, Public: c.Public})
+	n := app.NewClient{ID: c.ID, Name: c.Name, RedirectURIs: c.RedirectURI, Scopes: c.Scope, Claims: c.Claim, Public: c.Public, Secret: c.Secret, Workload: c.Workload, KeysURL: c.KeysURL}
+	if c.Key != "" {
+		if n.Keys, err = os.ReadFile(c.Key); err != nil {
+			return fmt.Errorf("read the public key: %w", err)
+		}
+	}
+	id, value, err := app.AddClient(ctx, config, n)
 	if err != nil {
 		return err
 	}

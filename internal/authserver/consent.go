@@ -275,7 +275,11 @@ func claimsFor(api *catalog.API, acc account.Account, c client.Client) map[strin
 		case "client_assurance_level":
 			claims[name] = c.AssuranceLevel()
 		default:
-			if value, ok := acc.Claims[name]; ok {
+			about := acc.Claims
+			if acc.ID == "" { // the client acts for itself
+				about = c.Claims
+			}
+			if value, ok := about[name]; ok {
 				claims[name] = value
 			}
 		}

@@ -8,12 +8,13 @@ import (
 	"gatehouse/internal/catalog"
 	"gatehouse/internal/httpserver"
 	"gatehouse/internal/inspect"
+	"gatehouse/internal/jose"
 	"gatehouse/internal/oauth"
 )
 
 // metadata returns a handler that serves the document of RFC 8414 §2, made once.
 func (s *Server) metadata() func(http.ResponseWriter, *http.Request) {
-	algorithms := []string{"ES256", "RS256"}
+	algorithms := jose.Algorithms()
 	methods := []string{oauth.AuthBasic, oauth.AuthPost, oauth.AuthNone, oauth.AuthPrivateKey}
 	body, err := json.Marshal(oauth.ServerMetadata{
 		Issuer:                                     s.Issuer, // R-AS-3: byte for byte

@@ -234,7 +234,10 @@ func (s *Server) issueToClient(ctx context.Context, r tokenRequest, detail map[s
 		return nil, err
 	}
 	allowed := oauth.Intersect(api.Expand(registered), s.apiScopes())
-	scopes := oauth.Intersect(asked, allowed)
+	if r.Form.Get("scope") == "" { // RFC 6749 §3.3: a default, which is what it was given here
+		asked = allowed
+	}
+	scopes := oauth.Intersect(asked, oauth.Intersect(allowed, slices.Collect(maps.Keys(api.Scopes))))
 	if len(scopes) == 0 {
 		return nil, oauth.NewError(oauth.InvalidScope, "this client was given none of these scopes; an administrator can add them")
 	}

@@ -41,6 +41,11 @@ const (
 	TerminalID = "gatehouse-terminal" // `gatehouse … --server`: a program on a person's computer, so it is asked about
 )
 
+// AuthWorkload is the authentication method of clients that have no credential:
+// nothing that a request could present passes for it. Who they are is told by
+// an assertion of the platform that they run on (package trust).
+const AuthWorkload = "workload"
+
 // Client is a registered OAuth client (RFC 7591 §2). It stays the one that was
 // registered: identical registrations are grouped for display only
 // (security.md 2).
@@ -61,7 +66,10 @@ type Client struct {
 	// PostLogoutRedirectURIs is where a person may be returned to after signing
 	// out (OpenID Connect RP-Initiated Logout §3.1); exact.
 	PostLogoutRedirectURIs []string
-	CreatedAt              int64 // Unix seconds
+	// Claims are what APIs may be told of the client where it acts for itself, e.g.
+	// region, as they are of a person. An administrator wrote them.
+	Claims    map[string]string
+	CreatedAt int64 // Unix seconds
 }
 
 // Confidential reports whether the client can be authenticated at all.

@@ -1,13 +1,17 @@
 package jose
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,37 +20,44 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 )
 
-// The algorithms that Gatehouse signs with: ES256 (RFC 7518 §3.4), and RS256
-// (§3.3) for APIs whose libraries know nothing newer. Others' EdDSA signatures
-// are verified too.
+// The algorithms of keys. Tokens for APIs are signed with ES256 (RFC 7518 §3.4),
+// or RS256 (§3.3) where an API's libraries know nothing newer; clients and
+// issuers of others may also use PS256 (§3.5) and EdDSA with Ed25519 (RFC 8037).
 const (
 	ES256 = "ES256"
 	RS256 = "RS256"
+	PS256 = "PS256"
+	EdDSA = "EdDSA"
 )
 
-// rsaBits is the size of RS256 keys: RFC 7518 §3.3 wants 2048 or more.
+// Algorithms returns all of them. There is no symmetric one, and no "none".
+func Algorithms() []string { return []string{ES256, RS256, PS256, EdDSA} }
+
+// rsaBits is the size of RSA keys: RFC 7518 §3.3 wants 2048 or more.
 const rsaBits = 2048
 
 // Key is a private signing key. It prints and logs as its identifier only.
 type Key struct {
-	Algorithm string // a JWS algorithm: ES256 or RS256
+	Algorithm string // one of Algorithms
 	KeyID     string // the key's thumbprint, RFC 7638
 
 	private crypto.Signer
 	public  json.RawMessage
 }
 
-// Generate creates a key for ES256 or RS256.
+// Generate creates a key for one of Algorithms.
 func Generate(algorithm string) (Key, error) {
 	var private crypto.Signer
 	var err error
 	switch algorithm {
 	case ES256:
 		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case RS256:
+	case RS256, PS256:
 		private, err = rsa.GenerateKey(rand.Reader, rsaBits)
+	case EdDSA:
+		_, private, err = ed25519.GenerateKey(rand.Reader)
 	default:
-		return Key{}, fmt.Errorf("generate a signing key: algorithm %q is not supported; use %s or %s", algorithm, ES256, RS256)
+		return Key{}, fmt.Errorf("generate a signing key: algorithm %q is not supported; use one of %v", algorithm, Algorithms())
 	}
 	if err != nil {
 		return Key{}, fmt.Errorf("generate a signing key: %w", err)
@@ -62,25 +73,46 @@ func ParsePrivate(jwk []byte) (Key, error) {
 		// The cause may quote the key.
 		return Key{}, errors.New("read a private key: it is no JWK; expected a JSON object as in RFC 7517")
 	}
-	algorithm := ""
-	var private crypto.Signer
-	switch key := k.Key.(type) {
-	case *ecdsa.PrivateKey:
-		if key.Curve == elliptic.P256() {
-			algorithm, private = ES256, key
-		}
-	case *rsa.PrivateKey:
-		if key.N.BitLen() >= rsaBits {
-			algorithm, private = RS256, key
-		}
+	return keyOf(k.Key, k.Algorithm)
+}
+
+// ParsePrivatePEM reads a private key in PEM: PKCS #8, or the older forms of EC
+// and RSA. RSA signs with RS256.
+func ParsePrivatePEM(text []byte) (Key, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return Key{}, errors.New("read a private key: it is no PEM; expected -----BEGIN PRIVATE KEY-----")
 	}
-	if private == nil {
-		return Key{}, fmt.Errorf("read a private key: expected a private JWK of kty EC and crv P-256, or of kty RSA with at least %d bits", rsaBits)
+	private, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil && block.Type == "EC PRIVATE KEY" {
+		private, err = x509.ParseECPrivateKey(block.Bytes)
+	} else if err != nil && block.Type == "RSA PRIVATE KEY" {
+		private, err = x509.ParsePKCS1PrivateKey(block.Bytes)
 	}
-	if k.Algorithm != "" && k.Algorithm != algorithm {
-		return Key{}, fmt.Errorf("read a private key: alg %q does not fit the key; expected %s", k.Algorithm, algorithm)
+	if err != nil { // the cause may quote the key
+		return Key{}, fmt.Errorf("read a private key: a PEM block %.40q is no private key that is known, or is encrypted; convert it with openssl pkcs8 -topk8 -nocrypt", block.Type)
 	}
-	return newKey(algorithm, private)
+	return keyOf(private, "")
+}
+
+// keyOf makes a key of a private key of a library, for an algorithm, or where
+// none is named for the first that it fits.
+func keyOf(private any, algorithm string) (Key, error) {
+	var fits []string
+	signer, ok := private.(crypto.Signer)
+	if ok {
+		fits = algorithmsOf(signer.Public())
+	}
+	if len(fits) == 0 {
+		return Key{}, fmt.Errorf("read a private key: expected one on the curve P-256, of RSA with at least %d bits, or of Ed25519", rsaBits)
+	}
+	if algorithm == "" {
+		algorithm = fits[0]
+	}
+	if !slices.Contains(fits, algorithm) {
+		return Key{}, fmt.Errorf("read a private key: alg %.20q does not fit the key; expected %v", algorithm, fits)
+	}
+	return newKey(algorithm, signer)
 }
 
 func newKey(algorithm string, private crypto.Signer) (Key, error) {
@@ -143,4 +175,51 @@ func PublicSet(keys ...Key) []byte {
 		set = append(set, k.public...)
 	}
 	return append(set, "]}"...)
+}
+
+// ReadPublicSet reads the public keys of somebody else in the form that they
+// have: a JWK set, a JWK, or a public key or certificate in PEM. It returns a JWK
+// set that ParseKeySet takes. A private key is an error.
+func ReadPublicSet(text []byte) ([]byte, error) {
+	text = bytes.TrimSpace(text)
+	if !bytes.HasPrefix(text, []byte("{")) {
+		block, _ := pem.Decode(text)
+		if block == nil {
+			return nil, errors.New("read public keys: this is neither JSON nor PEM")
+		}
+		var public any
+		var err error
+		switch block.Type {
+		case "PUBLIC KEY":
+			public, err = x509.ParsePKIXPublicKey(block.Bytes)
+		case "CERTIFICATE":
+			var c *x509.Certificate
+			if c, err = x509.ParseCertificate(block.Bytes); err == nil {
+				public = c.PublicKey
+			}
+		default:
+			return nil, fmt.Errorf("read public keys: a PEM block %.40q is no public key; if it is the private key, keep it with the agent and give its public half: openssl pkey -pubout", block.Type)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read public keys: %w", err)
+		}
+		kid, err := thumbprint(jose.JSONWebKey{Key: public})
+		if err != nil {
+			return nil, err
+		}
+		if text, err = (jose.JSONWebKey{Key: public, KeyID: kid, Use: "sig"}).MarshalJSON(); err != nil {
+			return nil, fmt.Errorf("read public keys: %w", err)
+		}
+	}
+	var set struct {
+		Keys json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(text, &set); err != nil {
+		return nil, fmt.Errorf("read public keys: %w", err)
+	}
+	if set.Keys == nil {
+		text = slices.Concat([]byte(`{"keys":[`), text, []byte("]}"))
+	}
+	_, err := ParseKeySet(text)
+	return text, err
 }

@@ -22,7 +22,7 @@ const (
 // KeySet holds public keys that verify signatures. It does not change and is
 // safe for concurrent use.
 type KeySet struct {
-	keys []jose.JSONWebKey // each with a kid and an algorithm
+	keys []jose.JSONWebKey // each with a kid; an RSA key that names no algorithm verifies both of RSA's
 }
 
 // ParseKeySet reads a JWK set document. It passes over keys that are not for
@@ -46,7 +46,7 @@ func keySetFor(use string, data []byte) (*KeySet, error) {
 		return nil, err
 	}
 	if len(set.keys) == 0 {
-		return nil, errors.New("read a key set: it holds no usable key; publish a signature key for ES256, RS256 or EdDSA")
+		return nil, errors.New("read a key set: it holds no usable key; publish a signature key for ES256, RS256, PS256 or EdDSA")
 	}
 	return set, nil
 }
@@ -99,15 +99,17 @@ func parsePublic(use string, raw []byte) (jose.JSONWebKey, bool) {
 	if json.Unmarshal(raw, &uses) != nil || k.UnmarshalJSON(raw) != nil || !k.Valid() {
 		return k, false
 	}
-	algorithm := algorithmOf(k.Key)
+	algorithms := algorithmsOf(k.Key)
 	switch {
-	case algorithm == "",
-		k.Algorithm != "" && k.Algorithm != algorithm,
+	case len(algorithms) == 0,
+		k.Algorithm != "" && !slices.Contains(algorithms, k.Algorithm),
 		k.Use != use && (k.Use != "" || use != "sig"),
 		uses.Operations != nil && !slices.Contains(uses.Operations, "verify"):
 		return k, false
 	}
-	k.Algorithm = algorithm
+	if len(algorithms) == 1 {
+		k.Algorithm = algorithms[0]
+	}
 	if k.KeyID == "" {
 		kid, err := thumbprint(k)
 		if err != nil {
@@ -118,22 +120,22 @@ func parsePublic(use string, raw []byte) (jose.JSONWebKey, bool) {
 	return k, true
 }
 
-// algorithmOf returns the one algorithm that a key verifies here, so that no
-// token can choose another. Symmetric and private keys have none.
-func algorithmOf(key any) string {
+// algorithmsOf returns what a key may verify here, so that no token can choose
+// another. Symmetric and private keys have none.
+func algorithmsOf(key any) []string {
 	switch k := key.(type) {
 	case *ecdsa.PublicKey:
 		if k.Curve == elliptic.P256() {
-			return ES256
+			return []string{ES256}
 		}
 	case *rsa.PublicKey:
 		if k.N.BitLen() >= minRSABits {
-			return "RS256"
+			return []string{RS256, PS256}
 		}
 	case ed25519.PublicKey:
-		return "EdDSA"
+		return []string{EdDSA}
 	}
-	return ""
+	return nil
 }
 
 // has reports whether the set knows kid, or could verify a token without one.
@@ -155,7 +157,7 @@ func (s *KeySet) key(kid, algorithm string) (any, error) {
 	}
 	var found any
 	for _, k := range s.keys {
-		if k.Algorithm != algorithm || kid != "" && k.KeyID != kid {
+		if !slices.Contains(algorithmsOf(k.Key), algorithm) || k.Algorithm != "" && k.Algorithm != algorithm || kid != "" && k.KeyID != kid {
 			continue
 		}
 		if found != nil {

@@ -13,17 +13,17 @@ import (
 
 const (
 	clientColumns = `id, origin, name, uri, application_type, redirect_uris, grant_types, response_types,
-		auth_method, secret_hash, jwks, jwks_uri, scope, created_at, post_logout_redirect_uris`
-	clientValues = `($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+		auth_method, secret_hash, jwks, jwks_uri, scope, created_at, post_logout_redirect_uris, claims`
+	clientValues = `($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`
 	insertClient = `INSERT INTO clients (` + clientColumns + `, shape, host)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
 	addClient = insertClient + ` ON CONFLICT DO NOTHING`
 	putClient = insertClient + ` ON CONFLICT (id) DO UPDATE SET origin = excluded.origin, name = excluded.name,
 		uri = excluded.uri, application_type = excluded.application_type, redirect_uris = excluded.redirect_uris,
 		grant_types = excluded.grant_types, response_types = excluded.response_types,
 		auth_method = excluded.auth_method, secret_hash = excluded.secret_hash, jwks = excluded.jwks,
 		jwks_uri = excluded.jwks_uri, scope = excluded.scope, created_at = excluded.created_at,
-		post_logout_redirect_uris = excluded.post_logout_redirect_uris, shape = excluded.shape, host = excluded.host`
+		post_logout_redirect_uris = excluded.post_logout_redirect_uris, claims = excluded.claims, shape = excluded.shape, host = excluded.host`
 	selectClient = `SELECT ` + clientColumns + ` FROM clients WHERE id = $1`
 	// holdUnchanged changes nothing, but locks the row if it is as it was read.
 	holdUnchanged = `UPDATE clients SET name = name WHERE (` + clientColumns + `) = ` + clientValues
@@ -88,10 +88,10 @@ func (d *DB) ReplaceClient(ctx context.Context, old, c client.Client, now time.T
 // Client implements client.Store.
 func (d *DB) Client(ctx context.Context, id string) (client.Client, error) {
 	var c client.Client
-	var redirects, grants, responses, keys, returns string
+	var redirects, grants, responses, keys, returns, claims string
 	err := d.reader.QueryRowContext(ctx, selectClient, id).Scan(&c.ID, (*string)(&c.Origin), &c.Name, &c.URI,
 		&c.ApplicationType, &redirects, &grants, &responses, &c.AuthMethod, (*string)(&c.SecretHash), &keys,
-		&c.KeysURI, &c.Scope, &c.CreatedAt, &returns)
+		&c.KeysURI, &c.Scope, &c.CreatedAt, &returns, &claims)
 	if err != nil {
 		return client.Client{}, found("read client", err, client.ErrUnknown)
 	}
@@ -99,8 +99,11 @@ func (d *DB) Client(ctx context.Context, id string) (client.Client, error) {
 		c.Keys = []byte(keys)
 	}
 	c.GrantTypes, c.ResponseTypes = fromWords(grants), fromWords(responses)
-	if err := errors.Join(fromJSON(redirects, &c.RedirectURIs), fromJSON(returns, &c.PostLogoutRedirectURIs)); err != nil {
+	if err := errors.Join(fromJSON(redirects, &c.RedirectURIs), fromJSON(returns, &c.PostLogoutRedirectURIs), fromJSON(claims, &c.Claims)); err != nil {
 		return client.Client{}, fmt.Errorf("read client: %w", err)
+	}
+	if len(c.Claims) == 0 {
+		c.Claims = nil
 	}
 	return c, nil
 }
@@ -161,6 +164,12 @@ func clientRow(c client.Client) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	claims := "{}" // for none, in one way only: see holdUnchanged
+	if len(c.Claims) > 0 {
+		if claims, err = toJSON(c.Claims); err != nil {
+			return nil, err
+		}
+	}
 	return []any{c.ID, string(c.Origin), c.Name, c.URI, c.ApplicationType, redirects, toWords(c.GrantTypes),
-		toWords(c.ResponseTypes), c.AuthMethod, string(c.SecretHash), string(c.Keys), c.KeysURI, c.Scope, c.CreatedAt, returns}, nil
+		toWords(c.ResponseTypes), c.AuthMethod, string(c.SecretHash), string(c.Keys), c.KeysURI, c.Scope, c.CreatedAt, returns, claims}, nil
 }

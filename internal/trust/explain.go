@@ -105,7 +105,7 @@ func published(ctx context.Context, k Kind, token string, f jose.Foreign, then t
 	keys, err := find(ctx, f.Issuer)
 	if err == nil {
 		rules, _ := k.rules()
-		_, err = keys.VerifyForeign(ctx, token, jose.ExpectForeign{Types: append([]string{"", "JWT", "JOSE"}, rules.types...), Algorithms: []string{"RS256", "ES256", "PS256", "EdDSA"}, Now: then, Skew: Skew})
+		_, err = keys.VerifyForeign(ctx, token, jose.ExpectForeign{Types: append([]string{"", "JWT", "JOSE"}, rules.types...), Algorithms: jose.Algorithms(), Now: then, Skew: Skew})
 	}
 	switch {
 	case errors.Is(err, jose.ErrSignature):

@@ -60,9 +60,9 @@ func (k Kind) rules() (kind, bool) {
 	case GitHubActions:
 		return kind{types: []string{"", "JWT"}, algorithms: []string{"RS256"}, narrow: narrowGitHub}, true
 	case OIDC:
-		return kind{types: []string{"", "JWT"}, algorithms: []string{"RS256", "ES256", "PS256", "EdDSA"}, narrow: narrowAny}, true
+		return kind{types: []string{"", "JWT"}, algorithms: jose.Algorithms(), narrow: narrowAny}, true
 	case IdentityProvider:
-		return kind{types: []string{IDJAGType}, algorithms: []string{"RS256", "ES256", "PS256", "EdDSA"}, narrow: narrowAny}, true
+		return kind{types: []string{IDJAGType}, algorithms: jose.Algorithms(), narrow: narrowAny}, true
 	}
 	return kind{}, false
 }
@@ -221,7 +221,7 @@ func (i Issuer) check() (problems []error) {
 		problems = append(problems, errors.New("it has no keys"))
 	}
 	for _, a := range i.Algorithms {
-		if !slices.Contains([]string{"ES256", "RS256", "PS256", "EdDSA"}, a) {
+		if !slices.Contains(jose.Algorithms(), a) {
 			problems = append(problems, fmt.Errorf("algorithm %q is not accepted; there are ES256, RS256, PS256 and EdDSA", a))
 		}
 	}
