@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
 
@@ -134,9 +133,7 @@ func agentViews(b *tab, p *place) []view {
 // again; and a refund that waits for their click is stopped.
 func TestAgentChatWithScript(t *testing.T) {
 	p, b := demo(t), chromium(t)
-	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: false}); err != nil {
-		t.Fatal(err)
-	}
+	b.scripts(true)
 	b.agentAccount(p)
 	b.agentConnect()
 	b.askForRefunds()
