@@ -103,7 +103,7 @@ func (s *Server) showStop(w http.ResponseWriter, r *http.Request, v visit) error
 
 // showSure asks once more, before what cannot be undone or undoes a stop.
 func (s *Server) showSure(w http.ResponseWriter, r *http.Request, v visit) error {
-	return s.stopPage(w, r, v, http.StatusOK, "sure.html", "", "")
+	return s.stopPage(w, r, v, http.StatusOK, "sure.html", s.kept(w, r, v).Get("reason"), "")
 }
 
 // isID matches what secret.ID and audit.NewID make.
