@@ -96,7 +96,15 @@ func TestConsolePeople(t *testing.T) {
 	zoe.says("You have no role here")
 	zoe.axe("no role")
 
-	// Sessions: signed out everywhere, while agents go on.
+	// Sessions: one ends, then all, while agents go on.
+	sessions := func() int { return evaluate[int](b, `document.querySelectorAll('button[name="session"]').length`) }
+	before := sessions()
+	b.fill("#reason", "Lent a telephone")
+	b.press(`button[name="session"]`)
+	b.says("Done.")
+	if after := sessions(); after != before-1 {
+		t.Errorf("%d sessions of %d are left", after, before)
+	}
 	b.does("everywhere", "Left a laptop in a train")
 	b.says("Signed in nowhere.")
 	zoe.open(p.Login + "/account")
