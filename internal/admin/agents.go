@@ -64,12 +64,16 @@ type agentsView struct {
 	Query, Only string
 	Agents      []agentLine
 	More        struct{ First, Next string }
+	Done        string // audit entry of the end of an agent; empty if none was just ended
 }
 
 // showAgents lists agents; identical registrations are one (security.md 2).
 func (s *Server) showAgents(w http.ResponseWriter, r *http.Request, v visit) error {
 	q := r.URL.Query()
 	view := agentsView{frame: s.frame(v, agentsPath), Query: clipped(q.Get("q")), Only: q.Get("only")}
+	if done := q.Get("done"); isID.MatchString(done) {
+		view.Done = done
+	}
 	f := client.AgentFilter{After: readAgentPosition(q.Get("after"))}
 	switch view.Only {
 	case "paused":

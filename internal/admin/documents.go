@@ -104,7 +104,7 @@ func (s *Server) showDocument(w http.ResponseWriter, r *http.Request, v visit) e
 }
 
 func (s *Server) showLive(w http.ResponseWriter, r *http.Request, v visit) error {
-	return s.documentPage(w, r, v, http.StatusOK, "live.html", "", "")
+	return s.documentPage(w, r, v, http.StatusOK, "live.html", s.kept(w, r, v).Get("reason"), "")
 }
 
 func (s *Server) takeLive(w http.ResponseWriter, r *http.Request, v visit) error {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/internal/account"
@@ -59,6 +60,8 @@ func (s *Server) guard() *http.CrossOriginProtection {
 // admit adapts a route: it is the one place that decides who may use it, and
 // the only writer of failures.
 func (s *Server) admit(route Route) http.Handler {
+	// What was typed into a page comes back into it, where it has an address.
+	asked := slices.ContainsFunc(s.Routes(), func(other Route) bool { return "POST"+strings.TrimPrefix(other.Pattern, "GET") == route.Pattern })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 		v, err := s.visitor(r)
@@ -69,6 +72,9 @@ func (s *Server) admit(route Route) http.Handler {
 			err = route.handle(w, r, v)
 		}
 		var again *signInAgain
+		if asked && errors.As(err, &again) {
+			err = s.signInFirst(w, r, v)
+		}
 		switch {
 		case err == nil:
 		case errors.Is(err, account.ErrNotFound) && r.Method == http.MethodGet:

@@ -96,7 +96,8 @@ func (s *Server) showKeys(w http.ResponseWriter, r *http.Request, v visit) error
 
 // showRotate shows what is and what would be.
 func (s *Server) showRotate(w http.ResponseWriter, r *http.Request, v visit) error {
-	return s.rotatePage(w, r, v, http.StatusOK, rotateView{})
+	typed := s.kept(w, r, v)
+	return s.rotatePage(w, r, v, http.StatusOK, rotateView{Compromised: typed.Get("way") == "compromised", Reason: typed.Get("reason")})
 }
 
 func (s *Server) rotatePage(w http.ResponseWriter, r *http.Request, v visit, status int, view rotateView) error {

@@ -117,6 +117,9 @@ type entryLine struct {
 	At time.Time
 }
 
+// What is the word for the kind of entry, as in the audit.
+func (l entryLine) What() string { return nameOf(entryKinds, string(l.Kind)) }
+
 type personView struct {
 	frame
 	personLine

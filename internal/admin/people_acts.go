@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -38,8 +39,9 @@ type personActView struct {
 }
 
 // showInvite asks who shall be able to sign in.
-func (s *Server) showInvite(w http.ResponseWriter, _ *http.Request, v visit) error {
-	return s.pages.Render(w, http.StatusOK, "invite.html", inviteView{frame: s.frame(v, peoplePath), Role: "none"})
+func (s *Server) showInvite(w http.ResponseWriter, r *http.Request, v visit) error {
+	typed := s.kept(w, r, v)
+	return s.pages.Render(w, http.StatusOK, "invite.html", inviteView{frame: s.frame(v, peoplePath), Name: typed.Get("name"), Role: cmp.Or(typed.Get("role"), "none"), Claims: typed.Get("attributes")})
 }
 
 // invite makes an account, and shows the link: this once, which is why the
@@ -102,7 +104,13 @@ func (s *Server) showPersonAct(w http.ResponseWriter, r *http.Request, v visit) 
 	if err != nil {
 		return err
 	}
-	return s.personActPage(w, r, v, http.StatusOK, personActView{personLine: lineOf(l), Text: formatClaims(l.Claims), Choice: roleName(l.Role)})
+	typed := s.kept(w, r, v)
+	view := personActView{personLine: lineOf(l), Text: cmp.Or(typed.Get("attributes"), formatClaims(l.Claims)), Choice: cmp.Or(typed.Get("role"), roleName(l.Role)), Reason: typed.Get("reason")}
+	if claims, err := parseClaims(view.Text); err == nil && typed.Get("act") == "save" {
+		view.Changes = changes(l.Claims, claims)
+		view.Look = len(view.Changes) > 0
+	}
+	return s.personActPage(w, r, v, http.StatusOK, view)
 }
 
 func (s *Server) personActPage(w http.ResponseWriter, r *http.Request, v visit, status int, view personActView) error {

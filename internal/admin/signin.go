@@ -85,7 +85,13 @@ func (s *Server) callbackURL() string { return s.URL + "/admin/callback" }
 // localPath is a path of this console, whatever was asked for.
 func localPath(next string) string {
 	u, err := url.Parse(next)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.Opaque != "" || path.Clean(u.Path) != u.Path || u.Path != home && !strings.HasPrefix(u.Path, home+"/") {
+	if err != nil || u.Scheme != "" || u.Host != "" || u.Opaque != "" {
+		return home
+	}
+	// As sent: the ID of an agent may itself be an address, with its slashes
+	// escaped. Browsers take %2e for a dot.
+	at := u.EscapedPath()
+	if path.Clean(at) != at || strings.Contains(strings.ToLower(at), "%2e") || at != home && !strings.HasPrefix(at, home+"/") {
 		return home
 	}
 	return u.RequestURI()

@@ -92,6 +92,10 @@ type stopView struct {
 
 func (v stopView) All() bool { return v.Kind == oauth.SubjectEverything }
 
+// Over reports whether it is a connection that was ended or has expired: there
+// is nothing left to stop.
+func (v stopView) Over() bool { return v.Kind == oauth.SubjectGrant && v.Live == 0 }
+
 // showStop shows what stands, and the pause.
 func (s *Server) showStop(w http.ResponseWriter, r *http.Request, v visit) error {
 	return s.stopPage(w, r, v, http.StatusOK, "stop.html", "", "")
@@ -99,7 +103,7 @@ func (s *Server) showStop(w http.ResponseWriter, r *http.Request, v visit) error
 
 // showSure asks once more, before what cannot be undone or undoes a stop.
 func (s *Server) showSure(w http.ResponseWriter, r *http.Request, v visit) error {
-	return s.stopPage(w, r, v, http.StatusOK, "sure.html", "", "")
+	return s.stopPage(w, r, v, http.StatusOK, "sure.html", s.kept(w, r, v).Get("reason"), "")
 }
 
 // isID matches what secret.ID and audit.NewID make.
@@ -169,7 +173,11 @@ func (s *Server) stop(w http.ResponseWriter, r *http.Request, v visit) error {
 	if err != nil {
 		return err
 	}
-	http.Redirect(w, r, subject.Path()+"?"+url.Values{"done": {entry}}.Encode(), http.StatusSeeOther)
+	to := subject.Path()
+	if subject.Kind == oauth.SubjectClient && verbOf(r) == "end" {
+		to = agentsPath // it has no page any more
+	}
+	http.Redirect(w, r, to+"?"+url.Values{"done": {entry}}.Encode(), http.StatusSeeOther)
 	return nil
 }
 

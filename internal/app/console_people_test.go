@@ -209,7 +209,7 @@ func TestConsolePerson(t *testing.T) {
 		t.Errorf("%d sessions", n)
 	}
 	d.sees(p.Submit("act=everywhere", nil), 409, "a reason is missing")
-	d.sees(follow(p.Submit("End this session", url.Values{"reason": {"a lost telephone"}})), 200, "Done.")
+	d.sees(follow(p.Submit("End", url.Values{"reason": {"a lost telephone"}})), 200, "Done.")
 	d.newest("person signed out of a session from the console: a lost telephone")
 	d.sees(follow(d.get(at).Submit("act=everywhere", url.Values{"reason": {"all of them"}})), 200, "Signed in nowhere")
 	for _, b := range []*webtest.Browser{first, second} {

@@ -108,7 +108,7 @@ func TestConsoleStops(t *testing.T) {
 }
 
 // security.md 21: what cannot be undone, and what undoes a stop, takes a fresh
-// sign-in; the person comes back to where they were.
+// sign-in; the person comes back to where they were, with what they had typed.
 func TestConsoleAsksAgain(t *testing.T) {
 	d := startConsole(t, app.DemoOptions{})
 	d.signIn()
@@ -122,8 +122,9 @@ func TestConsoleAsksAgain(t *testing.T) {
 	if _, err := raw.ExecContext(t.Context(), `UPDATE sessions SET auth_time = auth_time - 400`); err != nil {
 		t.Fatal(err)
 	}
-	if p := sure.Submit("act=end", url.Values{"reason": {"old sign-in"}}); p.Status != http.StatusForbidden || !strings.Contains(p.Text(), "Sign in again for this") {
-		t.Errorf("with an old sign-in: %d\n%s", p.Status, p.Text())
+	again := sure.Submit("act=end", url.Values{"reason": {"old sign-in"}})
+	if again.Status != http.StatusSeeOther || again.Location().Path != "/admin/sign-in" || again.Location().Query().Get("fresh") == "" {
+		t.Errorf("with an old sign-in: %d\n%s", again.Status, again.Text())
 	}
 	if stops, err := db.Stops(t.Context()); err != nil || len(stops) != 0 {
 		t.Errorf("stops: %v %v", stops, err)
@@ -140,6 +141,15 @@ func TestConsoleAsksAgain(t *testing.T) {
 	back := follow(asked.Submit("action=signin", url.Values{"username": {app.DemoAdministrator}, "password": {d.password}}))
 	if back.URL.Path != "/admin/resume/api/customers" || back.Status != http.StatusOK {
 		t.Errorf("after signing in again: %d at %s", back.Status, back.URL)
+	}
+	if strings.Contains(back.Text(), "old sign-in") {
+		t.Error("what was typed on one page is on another")
+	}
+	if kept := d.get("/admin/end/api/customers"); !strings.Contains(kept.Text(), "old sign-in") {
+		t.Errorf("what was typed is gone:\n%s", kept.Text())
+	}
+	if once := d.get("/admin/end/api/customers"); strings.Contains(once.Text(), "old sign-in") {
+		t.Errorf("what was typed comes back for ever:\n%s", once.Text())
 	}
 }
 
@@ -303,4 +313,24 @@ func (d *console) rows(table string) []string {
 	}
 	slices.Sort(all)
 	return all
+}
+
+// Who signs in comes back to where they were, also where an agent's ID is an
+// address, and never to anywhere but the console.
+func TestConsoleComesBack(t *testing.T) {
+	d := startConsole(t, app.DemoOptions{})
+	d.signIn()
+	for next, want := range map[string]string{
+		"/admin/agents?q=bank": "/admin/agents",
+		"/admin/end/client/https%3A%2F%2Fagent.example%2Fc.json": "/admin/end/client/https%3A%2F%2Fagent.example%2Fc.json",
+		"https://evil.example/admin":                             "/admin",
+		"//evil.example/admin":                                   "/admin",
+		"/admin//evil.example":                                   "/admin",
+		"/admin/../x":                                            "/admin",
+		"/admin/%2E%2e/x":                                        "/admin",
+	} {
+		if p := d.get("/admin/sign-in?" + url.Values{"next": {next}}.Encode()); p.URL.EscapedPath() != want || "http://"+p.URL.Host != d.config.URLs.Admin {
+			t.Errorf("%s leads to %s", next, p.URL)
+		}
+	}
 }

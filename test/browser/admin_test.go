@@ -50,13 +50,19 @@ func adminViews(b *tab, p *place) []view {
 		{"admin-agent", func() { b.open(p.Admin + "/admin/agents?q=bank"); b.press("td a"); b.see("dl.facts") }},
 		{"admin-messages", func() { b.press(`a[href^="/admin/messages"]`); b.see("table") }},
 		{"admin-flow", func() {
-			b.press("td a")
-			b.see("details")
 			b.open(p.Admin + "/admin/agents?q=bank")
 			b.press("td a")
-			b.see("dl.facts")
+			b.press(`a[href^="/admin/messages"]`)
+			b.press("td a")
+			b.see(".messages")
 		}},
-		{"admin-stop-agent", func() { b.press("a.ends"); b.see("#reason") }},
+		{"admin-stop-agent", func() {
+			b.open(p.Admin + "/admin/agents?q=bank")
+			b.press("td a")
+			b.press("main a.ends")
+			b.see("#reason")
+		}},
+		{"admin-end-agent", func() { b.press(`a[href^="/admin/end/"]`); b.see("#reason") }},
 	}, auditViews(b, p), []view{
 		{"admin-apis", at("/admin/apis", "table")},
 		{"admin-api", at("/admin/apis/customers", "table")},
@@ -75,6 +81,24 @@ func adminViews(b *tab, p *place) []view {
 		}},
 		{"admin-stop-everything", at("/admin/stop/everything", "#reason")},
 		{"admin-sure", at("/admin/end/api/customers", "#reason")},
+		{"admin-over", func() {
+			b.open(p.Admin + "/admin/agents?q=note")
+			b.press("td a")
+			b.press(`a[href^="/admin/stop/grant/"]`)
+			b.press(`a[href^="/admin/end/"]`)
+			b.do(chromedp.SetValue(chromedp.CSS("#reason"), "It is not needed any more"))
+			b.press(`button[value="end"]`)
+			b.see(`[role="status"]`)
+		}},
+		{"admin-agent-ended", func() {
+			b.open(p.Admin + "/admin/agents?q=note")
+			b.press("td a")
+			b.press("main a.ends")
+			b.press(`a[href^="/admin/end/"]`)
+			b.do(chromedp.SetValue(chromedp.CSS("#reason"), "It is not needed any more"))
+			b.press(`button[value="end"]`)
+			b.see(`[role="status"]`)
+		}},
 		{"admin-nothing", func() { b.open(p.Admin + "/admin/apis/nothing") }},
 		{"admin-norole", func() {
 			b.open(p.Admin + "/admin/sign-in?switch=1")

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
 
@@ -134,9 +133,7 @@ func agentViews(b *tab, p *place) []view {
 // again; and a refund that waits for their click is stopped.
 func TestAgentChatWithScript(t *testing.T) {
 	p, b := demo(t), chromium(t)
-	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: false}); err != nil {
-		t.Fatal(err)
-	}
+	b.scripts(true)
 	b.agentAccount(p)
 	b.agentConnect()
 	b.askForRefunds()
@@ -163,4 +160,61 @@ func TestAgentChatWithScript(t *testing.T) {
 	if text := b.text(); !strings.Contains(text, "4900") {
 		t.Errorf("the refund does not show:\n%s", text)
 	}
+}
+
+// On a phone in the dark: what is switched off is not used, what is removed and
+// what is signed out of ends at the authorization server, too.
+func TestAgentLetsGo(t *testing.T) {
+	t.Parallel()
+	p, b := demo(t), chromium(t)
+	b.looks(360, "dark")
+	b.agentAccount(p)
+	b.axe("agent, no servers")
+	b.agentConnect()
+	server := evaluate[string](b, "location.href")
+	admin := b.other()
+	admin.administrate(p)
+	revoked := func(n int) {
+		t.Helper()
+		p.within(patience, "a token that the agent revoked", func() bool {
+			admin.open(p.Admin + "/admin/audit?kind=revocation")
+			admin.see("form.filter")
+			return evaluate[int](admin, `[...document.querySelectorAll("tbody tr")].filter((e) => e.innerText.includes("the client revoked a token")).length`) == n
+		})
+	}
+	mode := func(how string) {
+		b.open(server)
+		b.click(`input[name="mode fetch-users"][value="` + how + `"]`)
+		b.press(`form[action$="/tools"] .acts button`)
+		b.see(`input[name="mode fetch-users"][value="` + how + `"]:checked`)
+	}
+	ask := func(wanted string) {
+		b.press(`form[action="/chats"] button`)
+		b.say("Fetch me my users")
+		b.until(wanted, true)
+	}
+	mode("off")
+	b.axe("agent, tools")
+	ask("For fetch-user I need") // another one
+	b.silent("Here are the first 20")
+	mode("free")
+	ask("Here are the first 20")
+	b.axe("agent, chat")
+
+	revoked(0)
+	b.open(server)
+	b.follow("Remove this server")
+	b.says("There are none yet.")
+	revoked(1)
+
+	b.press(`form[action="/servers"] button`)
+	b.press(`form[action$="/connect"] button`)
+	b.press(`button[value="allow"], button[value="continue"]`)
+	b.see("#tools")
+	b.open(p.Agent + "/")
+	b.press(`form[action="/sign-out"] button`)
+	b.open(p.Agent + "/")
+	b.see(`a[href="/create"]`)
+	b.axe("agent, signed out")
+	revoked(2)
 }

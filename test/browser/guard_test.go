@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -72,9 +71,7 @@ func (c *complain) hear(ev any) {
 func TestPagesAreQuietAndFlexible(t *testing.T) {
 	t.Parallel()
 	b := chromium(t)
-	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: false}); err != nil {
-		t.Fatal(err)
-	}
+	b.scripts(true)
 	c := &complain{}
 	if err := chromedp.Listen(b.ctx, c.hear); err != nil {
 		t.Fatal(err)

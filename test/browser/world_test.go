@@ -41,7 +41,8 @@ type place struct {
 	Home       string
 	Agent      string // the agent front end; empty without one
 	Admin      string // the administration console; empty without one
-	Password   string // of a demo's administrator
+	Password   string // of its administrator
+	Folder     string // with configuration, document and database; empty of a demo
 	http       *http.Client
 }
 
@@ -96,6 +97,17 @@ func demo(t *testing.T) *place {
 // its configuration.
 func installation(t *testing.T, lines ...string) *place {
 	t.Helper()
+	return install(t, func(port string) string {
+		return "urls: {authserver: http://login.localhost:" + port + ", gateway: http://mcp.localhost:" + port + "}\n" +
+			"apis:\n  - {name: customers, mcp_path: /, openapi: file:api.yaml, url: http://127.0.0.1:9, claims: [region]}\n" +
+			strings.Join(lines, "\n") + "\n"
+	}, app.NewPerson{Name: "alice", Claims: map[string]string{"region": "USA"}})
+}
+
+// install runs an installation with the document of its API in a file, where
+// people sign in with the same password.
+func install(t *testing.T, configuration func(port string) string, people ...app.NewPerson) *place {
+	t.Helper()
 	l := listen(t)
 	_, port, _ := strings.Cut(l.Addr().String(), ":")
 	folder := t.TempDir()
@@ -103,10 +115,7 @@ func installation(t *testing.T, lines ...string) *place {
 		t.Fatal(err)
 	}
 	file := filepath.Join(folder, "gatehouse.yaml")
-	text := "urls: {authserver: http://login.localhost:" + port + ", gateway: http://mcp.localhost:" + port + "}\n" +
-		"listen: " + l.Addr().String() + "\nstore: sqlite:test.db\ndata: data\n" +
-		"apis:\n  - {name: customers, mcp_path: /, openapi: file:api.yaml, url: http://127.0.0.1:9, claims: [region]}\n"
-	text += strings.Join(lines, "\n") + "\n"
+	text := "listen: " + l.Addr().String() + "\nstore: sqlite:test.db\ndata: data\n" + configuration(port)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -114,10 +123,16 @@ func installation(t *testing.T, lines ...string) *place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return serve(t, config, l, func(*app.App) error {
-		_, err := app.AddPerson(t.Context(), config, app.NewPerson{Name: "alice", Claims: map[string]string{"region": "USA"}}, password)
-		return err
+	p := serve(t, config, l, func(*app.App) error {
+		for _, person := range people {
+			if _, err := app.AddPerson(t.Context(), config, person, password); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
+	p.Folder, p.Password = folder, password
+	return p
 }
 
 // agent is a small OAuth client with a loopback callback of its own.
@@ -248,14 +263,27 @@ func chromium(t *testing.T) *tab {
 	t.Cleanup(stop)
 	ctx, closeTab := chromedp.NewContext(allocator)
 	t.Cleanup(closeTab)
+	return begin(t, ctx)
+}
+
+// other is a page of the same Chromium that shares nothing with this one, like
+// the browser of somebody else.
+func (b *tab) other() *tab {
+	b.t.Helper()
+	ctx, closeTab := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
+	b.t.Cleanup(closeTab)
+	return begin(b.t, ctx)
+}
+
+// begin opens the first page.
+func begin(t *testing.T, ctx context.Context) *tab {
+	t.Helper()
 	b := &tab{t: t, ctx: ctx}
 	// The first step starts the browser, which lives as long as its context: no timeout here.
 	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
-		t.Fatal(err)
-	}
+	b.scripts(false)
 	// As if its window was in front, so that the focus shows.
 	if _, err := chromedp.Call(ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {
 		t.Fatal(err)
