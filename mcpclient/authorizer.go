@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"gatehouse/internal/jose"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/secret"
 )
@@ -35,6 +36,7 @@ type authorizer struct {
 	server *url.URL
 	wire   *http.Client // to the MCP server and to OAuth's endpoints, traced
 	store  *Store
+	signer *jose.Signer // of the client's PrivateKey
 
 	getting chan struct{} // held while a token is being got: one at a time
 
@@ -57,7 +59,10 @@ func newAuthorizer(c *Client, server *url.URL) (*authorizer, error) {
 	}
 	a.wire = &http.Client{Transport: &tracer{base: base, tell: c.Trace}, CheckRedirect: noRedirect}
 	var err error
-	a.token, err = a.store.tokenFor(server.String(), c.Account, c.Issuer)
+	if a.signer, err = c.signer(); err != nil {
+		return nil, err
+	}
+	a.token, err = a.store.tokenFor(server.String(), c.account(), c.Issuer)
 	return a, err
 }
 
@@ -152,7 +157,7 @@ func (a *authorizer) fresh(ctx context.Context) (token, error) {
 	a.mu.Lock()
 	t, known := a.token, a.target != nil
 	a.mu.Unlock()
-	if !known || !t.endsWithin(renewBefore) || t.RefreshToken == "" {
+	if !known || !t.endsWithin(renewBefore) || t.RefreshToken == "" && !a.client.unattended() {
 		return t, nil
 	}
 	return a.get(ctx, t, challenge{}, http.StatusUnauthorized)
@@ -205,6 +210,9 @@ func (a *authorizer) obtain(ctx context.Context, refused token, c challenge, sta
 		return token{}, errors.New("the server refuses the token that was issued for it a moment ago; its authorization server may issue for another resource")
 	}
 	scope := a.scopeToAsk(to, c)
+	if a.client.unattended() {
+		return a.getUnattended(ctx, to, refused, c, status, scope)
+	}
 	if status == http.StatusForbidden {
 		if scope, err = a.stepUp(refused, c); err != nil {
 			return token{}, err

@@ -68,6 +68,21 @@ type Client struct {
 	// ClientID is a client that was registered beforehand, with ClientSecret if
 	// it has one. It is tried before anything else.
 	ClientID, ClientSecret string
+	// PrivateKey, in PEM or as a JWK, proves who ClientID is, in place of a secret
+	// (private_key_jwt, RFC 7523 §2.2).
+	PrivateKey []byte
+	// Unattended: nobody is there to ask. The client acts for itself, by its secret
+	// or key (client credentials, MCP extension oauth-client-credentials), or by
+	// what Assertion returns.
+	Unattended bool
+	// Assertion returns what somebody vouches for this program with, to an
+	// authorization server; it is called for each new token, so that a file may be
+	// replaced meanwhile. Without ClientID it is a workload's token by the platform
+	// that it runs on, and no other credential is shown (MCP extension auth/wif).
+	// With ClientID it is an ID-JAG, by which an identity provider speaks for a
+	// person (enterprise-managed-authorization). See AssertionFile and
+	// IdentityProvider.
+	Assertion func(ctx context.Context, to Audience) (string, error)
 	// Issuer is the authorization server to use, which for ClientID is the one
 	// that knows it. Others are refused. When empty, the first one that the MCP
 	// server names is used.
@@ -185,8 +200,8 @@ func (c *Client) authorizer(ctx context.Context, server string) (*authorizer, er
 }
 
 func (c *Client) check() error {
-	if c.ClientSecret != "" && c.ClientID == "" {
-		return errors.New("a client secret needs a client id")
+	if err := c.checkCredential(); err != nil {
+		return err
 	}
 	if c.ClientMetadataURL != "" {
 		// R-CL-8: https with a path.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"gatehouse/internal/jose"
 	"gatehouse/internal/oauth"
 )
 
@@ -18,6 +19,8 @@ import (
 type party struct {
 	id, secret string
 	method     string // of authentication at its endpoints
+	signer     *jose.Signer
+	issuer     string // that assertions of signer are for
 }
 
 // maxRegistrations bounds what is kept for one issuer: each further one would
@@ -56,6 +59,9 @@ func (a *authorizer) become(ctx context.Context, to target) (party, *callback, e
 // configured returns who this client was set to be at a server.
 func (a *authorizer) configured(to target) (party, bool) {
 	c := a.client
+	if c.ClientID != "" && c.PrivateKey != nil {
+		return party{id: c.ClientID, method: oauth.AuthPrivateKey, signer: a.signer, issuer: to.metadata.Issuer}, true
+	}
 	if c.ClientID != "" {
 		return party{id: c.ClientID, secret: c.ClientSecret, method: authMethod(to.metadata, c.ClientSecret != "")}, true
 	}
@@ -102,7 +108,7 @@ func (a *authorizer) partyOf(to target, s *issuerState, id string) (party, bool)
 	}
 	for _, r := range s.Registrations {
 		if r.ClientID == id {
-			return party{r.ClientID, r.ClientSecret, r.AuthMethod}, true
+			return party{id: r.ClientID, secret: r.ClientSecret, method: r.AuthMethod}, true
 		}
 	}
 	return party{}, false
@@ -133,7 +139,7 @@ func (a *authorizer) registered(ctx context.Context, to target, s *issuerState, 
 			continue
 		}
 		if cb, err := a.client.at(u); err == nil {
-			return party{r.ClientID, r.ClientSecret, r.AuthMethod}, cb, nil
+			return party{id: r.ClientID, secret: r.ClientSecret, method: r.AuthMethod}, cb, nil
 		}
 	}
 	cb, err := a.client.at(redirect)
@@ -148,7 +154,7 @@ func (a *authorizer) registered(ctx context.Context, to target, s *issuerState, 
 	if n := len(s.Registrations); n > maxRegistrations {
 		s.Registrations = s.Registrations[n-maxRegistrations:]
 	}
-	return party{r.ClientID, r.ClientSecret, r.AuthMethod}, cb, nil
+	return party{id: r.ClientID, secret: r.ClientSecret, method: r.AuthMethod}, cb, nil
 }
 
 // register sends a registration request, RFC 7591 §3.1. A program on a person's

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/internal/jose"
 	"gatehouse/internal/oauth"
 )
 
@@ -76,7 +77,7 @@ func (s *issuerState) forget(clientID string) {
 // what was asked for (RFC 6749 §5.1).
 func (a *authorizer) tokenOf(to target, p party, got oauth.TokenResponse, asked []string) token {
 	t := token{
-		Server: a.server.String(), Account: a.client.Account,
+		Server: a.server.String(), Account: a.client.account(),
 		Issuer: to.metadata.Issuer, Resource: to.resource, ClientID: p.id,
 		AccessToken: got.AccessToken, RefreshToken: got.RefreshToken, Scope: asked,
 	}
@@ -123,8 +124,16 @@ func (a *authorizer) post(ctx context.Context, what, address string, p party, fo
 		return answer{}, err
 	}
 	basic := p.method == oauth.AuthBasic
-	if !basic {
+	if !basic && p.id != "" {
 		form.Set("client_id", p.id)
+	}
+	if p.method == oauth.AuthPrivateKey {
+		assertion, err := jose.Assertion(p.signer, p.id, p.issuer, time.Now())
+		if err != nil {
+			return answer{}, fmt.Errorf("sign the client assertion: %w", err)
+		}
+		form.Set("client_assertion_type", oauth.AssertionJWTBearer)
+		form.Set("client_assertion", assertion)
 	}
 	if p.method == oauth.AuthPost {
 		form.Set("client_secret", p.secret)
@@ -162,7 +171,7 @@ func refusal(got answer) error {
 // logout revokes and forgets; see Client.Logout.
 func (a *authorizer) logout(ctx context.Context, forget bool) (found bool, err error) {
 	for {
-		t, unread := a.store.tokenFor(a.server.String(), a.client.Account, a.client.Issuer)
+		t, unread := a.store.tokenFor(a.server.String(), a.client.account(), a.client.Issuer)
 		if t.AccessToken == "" {
 			return found, errors.Join(err, unread)
 		}

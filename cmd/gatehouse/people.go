@@ -124,7 +124,7 @@ func (c *personAttributesCommand) Run(ctx context.Context, o output) error {
 	if err := c.set(ctx, o); err != nil {
 		return err
 	}
-	fmt.Fprintf(o.Out, "%s has %s now; tokens that are made from now on carry them.\n", c.Name, count(len(c.Claim), "attribute"))
+	fmt.Fprintf(o.Out, "%s has %s now; a second from now no call is made with what was before.\n", c.Name, count(len(c.Claim), "attribute"))
 	return nil
 }
 

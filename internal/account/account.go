@@ -70,9 +70,10 @@ type Store interface {
 	// AccountByName returns the account of a normalised name, else ErrNotFound.
 	AccountByName(ctx context.Context, name string) (Account, error)
 	// SetPassword, SetClaims and SetRole replace one attribute; ErrNotFound if there is no such account.
-	// SetClaims replaces was only: ErrChanged if they are others by now.
+	// SetClaims replaces was only: ErrChanged if they are others by now. It announces
+	// the account, since tokens that carry the old ones must not be used any more.
 	SetPassword(ctx context.Context, id, hash string) error
-	SetClaims(ctx context.Context, id string, was, claims map[string]string) error
+	SetClaims(ctx context.Context, id string, was, claims map[string]string, now time.Time) error
 	SetRole(ctx context.Context, id string, r Role) error
 	// StartSession stores s and ends the session named replaced, if any, in one
 	// step: a sign-in always gets a fresh session (session fixation, RFC 9700's neighbour).

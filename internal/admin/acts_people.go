@@ -200,7 +200,7 @@ func (a *Acts) SetClaims(ctx context.Context, by Actor, id string, was, claims m
 	}
 	e := audit.Entry{AccountID: id, Detail: map[string]string{"attributes": strings.Join(names, " ")}}
 	return a.record(ctx, by, "attributes changed", reason, e, func() error {
-		return peopleRefusal(a.Accounts.SetClaims(ctx, id, was, claims))
+		return peopleRefusal(a.Accounts.SetClaims(ctx, id, was, claims, time.Now()))
 	})
 }
 

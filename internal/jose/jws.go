@@ -45,6 +45,9 @@ func NewSigner(k Key) (*Signer, error) {
 	return &Signer{key: k, byType: map[string]jose.Signer{}}, nil
 }
 
+// Algorithm returns that of the key.
+func (s *Signer) Algorithm() string { return s.key.Algorithm }
+
 // Sign returns the compact JWS of claims as JSON, with typ, alg and kid in its
 // header. The caller names typ by a constant.
 func (s *Signer) Sign(typ string, claims any) (string, error) {

@@ -20,6 +20,8 @@ const (
 
 	TokenTypeAccessToken = "urn:ietf:params:oauth:token-type:access_token" // RFC 8693 §3
 	TokenTypeJWT         = "urn:ietf:params:oauth:token-type:jwt"
+	TokenTypeIDToken     = "urn:ietf:params:oauth:token-type:id_token"
+	TokenTypeIDJAG       = "urn:ietf:params:oauth:token-type:id-jag" // draft-ietf-oauth-identity-assertion-authz-grant §4.3
 
 	AssertionJWTBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" // RFC 7523 §2.2
 )

@@ -19,6 +19,11 @@ type conformance struct {
 	Revision     string
 	ClientID     string `json:"client_id"`
 	ClientSecret string `json:"client_secret"`
+	PrivateKey   string `json:"private_key_pem"`
+	ValidJWT     string `json:"valid_jwt"` // of a workload
+	IDPClientID  string `json:"idp_client_id"`
+	IDPToken     string `json:"idp_id_token"`
+	IDPIssuer    string `json:"idp_issuer"`
 	ToolCalls    []struct {
 		Name      string         `json:"name"`
 		Arguments map[string]any `json:"arguments"`
@@ -44,6 +49,7 @@ const metadataDocument = "https://conformance-test.local/client-metadata.json"
 func (c conformance) run(ctx context.Context, client *mcpclient.Client, server string) error {
 	client.ClientID, client.ClientSecret = c.ClientID, c.ClientSecret
 	client.ClientMetadataURL, client.ProtocolVersion = metadataDocument, c.Revision
+	c.unattended(client)
 	client.Open = func(ctx context.Context, address string) error {
 		return SignIn{Transport: mcpclient.NewTransport(nil)}.Open(ctx, address)
 	}
@@ -56,6 +62,24 @@ func (c conformance) run(ctx context.Context, client *mcpclient.Client, server s
 		return err
 	}
 	return errors.Join(c.use(ctx, session), session.Close())
+}
+
+// unattended sets up scenarios in which nobody is there: they give a key, what a
+// platform says of the workload, or what an identity provider says of a person;
+// where they give a secret only, the name alone tells.
+func (c conformance) unattended(client *mcpclient.Client) {
+	switch {
+	case c.PrivateKey != "":
+		client.PrivateKey, client.Unattended = []byte(c.PrivateKey), true
+	case c.ValidJWT != "":
+		client.ClientID = ""
+		client.Assertion = func(context.Context, mcpclient.Audience) (string, error) { return c.ValidJWT, nil }
+	case c.IDPToken != "":
+		idp := &mcpclient.IdentityProvider{Issuer: c.IDPIssuer, ClientID: c.IDPClientID, IDToken: func(context.Context) (string, error) { return c.IDPToken, nil }}
+		client.Assertion = idp.Assertion
+	case os.Getenv("MCP_CONFORMANCE_SCENARIO") == "auth/client-credentials-basic":
+		client.Unattended = true
+	}
 }
 
 func (c conformance) use(ctx context.Context, session *mcpclient.Session) error {

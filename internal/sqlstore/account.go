@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gatehouse/internal/account"
+	"gatehouse/internal/oauth"
 	"gatehouse/internal/secret"
 )
 
@@ -86,7 +87,7 @@ func (d *DB) SetPassword(ctx context.Context, id, hash string) error {
 }
 
 // SetClaims implements account.Store.
-func (d *DB) SetClaims(ctx context.Context, id string, was, claims map[string]string) error {
+func (d *DB) SetClaims(ctx context.Context, id string, was, claims map[string]string, now time.Time) error {
 	before, errWas := toJSON(was)
 	text, err := toJSON(claims)
 	if err = errors.Join(errWas, err); err != nil {
@@ -96,7 +97,13 @@ func (d *DB) SetClaims(ctx context.Context, id string, was, claims map[string]st
 	if len(was) == 0 { // none are written in two ways
 		none = 1
 	}
-	n, err := d.exec(ctx, "set claims", updateClaims, id, text, before, none)
+	var n int64
+	err = d.do(ctx, "set claims", func(ctx context.Context, q runner) (err error) {
+		if n, err = changed(q.ExecContext(ctx, updateClaims, id, text, before, none)); err != nil || n == 0 {
+			return err
+		}
+		return announce(ctx, q, oauth.SubjectAccount, id, now)
+	})
 	if err == nil && n == 0 {
 		if _, err = d.Account(ctx, id); err == nil {
 			err = account.ErrChanged

@@ -20,7 +20,7 @@ func TestAccounts(t *testing.T) {
 		must(t, db.AddAccount(ctx, alice))
 		wantErr(t, "add a taken name", db.AddAccount(ctx, account.Account{ID: "2", Name: "alice"}), account.ErrExists)
 		wantErr(t, "set the password of nobody", db.SetPassword(ctx, "2", "x"), account.ErrNotFound)
-		wantErr(t, "set the claims of nobody", db.SetClaims(ctx, "2", nil, nil), account.ErrNotFound)
+		wantErr(t, "set the claims of nobody", db.SetClaims(ctx, "2", nil, nil, now), account.ErrNotFound)
 		_, err := db.AccountByName(ctx, "bruno")
 		wantErr(t, "read nobody by name", err, account.ErrNotFound)
 		_, err = db.Account(ctx, "2")
@@ -32,8 +32,8 @@ func TestAccounts(t *testing.T) {
 			t.Errorf("ensured account is not the one that was there:\n%s", diff)
 		}
 		must(t, db.SetPassword(ctx, "1", "h2"))
-		wantErr(t, "set claims from what they are not", db.SetClaims(ctx, "1", nil, nil), account.ErrChanged)
-		must(t, db.SetClaims(ctx, "1", map[string]string{"region": "USA"}, map[string]string{"region": "Europe", "team": "a b"}))
+		wantErr(t, "set claims from what they are not", db.SetClaims(ctx, "1", nil, nil, now), account.ErrChanged)
+		must(t, db.SetClaims(ctx, "1", map[string]string{"region": "USA"}, map[string]string{"region": "Europe", "team": "a b"}, now))
 		alice.PasswordHash, alice.Claims = "h2", map[string]string{"region": "Europe", "team": "a b"}
 		got, err = db.Account(ctx, "1")
 		must(t, err)
