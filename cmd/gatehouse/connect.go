@@ -36,7 +36,8 @@ type connectCommand struct {
 	CA                string   `name:"ca" type:"existingfile" placeholder:"FILE" help:"Believe the certificate authorities in FILE too (the one of demo --tls, for example)."`
 	Store             string   `placeholder:"DIR" help:"Folder for tokens (default: in your configuration folder)."`
 	Protocol          string   `placeholder:"REVISION" help:"Begin with this revision of MCP, such as 2025-11-25."`
-	Conformance       bool     `help:"Be the client under test of the official conformance suite."`
+	unattendedFlags   `group:"With nobody there:"`
+	Conformance       bool `help:"Be the client under test of the official conformance suite."`
 }
 
 func (c *connectCommand) Help() string {
@@ -48,6 +49,8 @@ Examples:
   gatehouse connect http://mcp.localhost:8080 call fetch-users limit=5
   gatehouse connect https://mcp.example.com list --json
   gatehouse connect https://mcp.example.com --trace --browser=print whoami
+  gatehouse connect https://mcp.example.com --workload-token /var/run/secrets/tokens/gatehouse call fetch-users
+  gatehouse connect https://mcp.example.com --client-id exporter --key exporter.pem list
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not authorized, 4 the tool reported an error.`
 }
@@ -57,13 +60,17 @@ func (c *connectCommand) Run(ctx context.Context, o output) error {
 	if err != nil {
 		return err
 	}
-	s, err := shell.New(shell.Options{
+	options := shell.Options{
 		Server: c.URL, Version: shortVersion(), Folder: c.Store, Account: c.Account, Roots: roots,
 		ClientID: c.ClientID, ClientSecret: os.Getenv("GATEHOUSE_CLIENT_SECRET"), ClientMetadataURL: c.ClientMetadataURL,
 		Issuer: c.Issuer, RedirectURI: c.RedirectURI, Scope: c.scopes(), ProtocolVersion: c.Protocol,
 		Ask: c.ask(o), LoginWith: c.LoginWith, Password: os.Getenv("GATEHOUSE_PASSWORD"),
 		Out: o.Out, Err: o.Err, JSON: c.JSON, Trace: c.Trace, Color: c.color(o),
-	})
+	}
+	if err := c.unattendedFlags.set(&options); err != nil {
+		return err
+	}
+	s, err := shell.New(options)
 	if err != nil {
 		return err
 	}

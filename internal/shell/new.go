@@ -35,6 +35,11 @@ type Options struct {
 	Scope                                     []string
 	ProtocolVersion                           string
 
+	// How a token is got with nobody there; see mcpclient.Client.
+	PrivateKey []byte
+	Unattended bool
+	Assertion  func(context.Context, mcpclient.Audience) (string, error)
+
 	Ask                 Ask
 	LoginWith, Password string // comes before Ask
 
@@ -60,9 +65,10 @@ func New(o Options) (*Shell, error) {
 		RedirectURI: o.RedirectURI, Scope: o.Scope, ProtocolVersion: o.ProtocolVersion,
 		Store: &mcpclient.Store{Folder: o.Folder}, Account: o.Account, RootCAs: o.Roots, Trace: s.Trace,
 	}
-	if o.ClientID != "" {
+	if o.ClientID != "" && o.PrivateKey == nil {
 		s.Client.ClientSecret = o.ClientSecret
 	}
+	s.Client.PrivateKey, s.Client.Unattended, s.Client.Assertion = o.PrivateKey, o.Unattended, o.Assertion
 	switch {
 	case o.LoginWith != "":
 		s.Client.Open = SignIn{Name: o.LoginWith, Password: o.Password, Transport: mcpclient.NewTransport(o.Roots)}.Open

@@ -1,0 +1,20 @@
+package shell
+
+import (
+	"context"
+
+	"gatehouse/mcpclient"
+)
+
+// FromFile is an assertion in a file, which is read for each token.
+func FromFile(name string) func(context.Context, mcpclient.Audience) (string, error) {
+	return mcpclient.AssertionFile(name)
+}
+
+// FromProvider is an ID-JAG of an identity provider, for the ID token in a file.
+func FromProvider(issuer, clientID, secret, idToken string) func(context.Context, mcpclient.Audience) (string, error) {
+	idp := &mcpclient.IdentityProvider{Issuer: issuer, ClientID: clientID, ClientSecret: secret, IDToken: func(ctx context.Context) (string, error) {
+		return mcpclient.AssertionFile(idToken)(ctx, mcpclient.Audience{})
+	}}
+	return idp.Assertion
+}
