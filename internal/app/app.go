@@ -55,6 +55,7 @@ type App struct {
 	shipper   *gateway.Shipper  // of the gateway's audit entries; nil if its store is the installation's
 	inspector *inspect.Recorder // of messages; nil if its store is no installation's
 	peers     *http.Client      // that roles use for one another and for configured APIs
+	cluster   *demoCluster      // nil but in a demo
 	started   time.Time
 	own       string // address of the own listener, once known
 }
@@ -79,6 +80,11 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 	}
 	if a.peers, err = a.peerClient(); err != nil {
 		return nil, err
+	}
+	if cfg.demo != nil {
+		if a.cluster, err = newDemoCluster(cfg.demo.data, cfg.URLs.AuthServer); err != nil {
+			return nil, err
+		}
 	}
 	hosts, err := a.roles(ctx)
 	if err != nil {
@@ -151,6 +157,12 @@ func (a *App) Run(ctx context.Context, listeners ...net.Listener) error {
 	}
 	if a.config.plays(roleAuthServer) || a.config.plays(roleAdmin) || a.config.alone() {
 		tasks.Go(func() { a.followDocuments(background) })
+	}
+	if a.cluster != nil {
+		tasks.Go(func() {
+			// A line of its own: no request is to blame.
+			a.cluster.run(background, func(err error) { a.options.Log.Warn("the demo's workload has an old token", "error", err) })
+		})
 	}
 	if a.shipper != nil {
 		tasks.Go(func() { a.shipper.Run(background) })

@@ -104,7 +104,8 @@ func Demo(o DemoOptions) (Config, error) {
 				"refunds:create": {Text: "refund orders", Implies: []string{"orders:read"}},
 			},
 		}},
-		demo: &demoSettings{home: at(domain), data: o.Data},
+		Trust: []TrustedIssuer{clusterTrust(o.Data)},
+		demo:  &demoSettings{home: at(domain), data: o.Data},
 	}
 	c.addAdministration()
 	names := []string{domain, "login." + domain, "mcp." + domain, "api." + domain, "admin." + domain, agentHost}
@@ -154,6 +155,9 @@ func (a *App) SeedDemo(ctx context.Context) (password string, err error) {
 		if err != nil {
 			return "", fmt.Errorf("add %s to the demo: %w", name, err)
 		}
+	}
+	if err := a.seedWorkload(ctx); err != nil {
+		return "", fmt.Errorf("add the workload's client to the demo: %w", err)
 	}
 	return password, nil
 }
@@ -240,6 +244,11 @@ func DemoView(c *Config) HomeView {
 			{
 				Title: "Run the place",
 				Text:  "Open " + c.URLs.Admin + "/admin and sign in as " + DemoAdministrator + ", with the password that the terminal showed at the first start: see what agents do now, look at the tools, and press Stop.",
+			},
+			{
+				Title:   "Read customers with nobody there",
+				Text:    "A backend agent shows the token that its platform put into its folder, and has no secret of its own. It reads customers in Europe; what takes a person is refused. `gatehouse trust` has the rule.",
+				Command: connect + "--workload-token " + filepath.Join(workloadFolder(c.demo.data), "token") + " " + c.URLs.Gateway + " call fetch-users limit=3",
 			},
 			{
 				Title:   "Allow less, and see what an agent is told",

@@ -36,6 +36,7 @@ func scenes() []scene {
 		{"narrowed", "Consent is narrowed", "The person switches something off, and says no when the agent asks again.", playNarrowed},
 		{"revoked", "An agent is revoked", "The person ends the connection, and within a second nothing works any more.", playRevoked},
 		{"stolen", "A stolen token is replayed at the API", "Who has the agent's token tries it directly at the customer API.", playStolen},
+		{"workload", "A backend agent, with nobody there", "A pod shows what its cluster says of it; no secret is kept anywhere.", playWorkload},
 		{"look-alike", "A look-alike asks for consent", "An agent takes another one's name; the consent page gives it away.", playLookAlike},
 	}
 }
@@ -240,6 +241,31 @@ func playStolen(s *stage) error {
 	told.End(resp.StatusCode)
 	s.say("The API answered 401. It takes only tokens that were made for it: signed, of the type at+jwt, with its own audience. The agent's token means nothing to it.")
 	s.say("The token that the API did accept was never at the agent. It is good for five minutes, for one scope, and names the gateway and the agent in act.")
+	return nil
+}
+
+func playWorkload(s *stage) error {
+	s.clientID, s.stays = demoWorkload, true
+	c := &mcpclient.Client{Name: "Nightly report", Transport: s.thief, Assertion: func(context.Context, mcpclient.Audience) (string, error) {
+		return s.app.cluster.token(time.Now())
+	}}
+	session, err := c.Connect(s.ctx, s.app.config.URLs.Gateway)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	s.say("The agent runs in a cluster. It was refused (401), read where tokens come from, and showed the token that the cluster had put into its pod: who it is, for this installation alone, good for ten minutes. Nobody was asked, and nothing that could be stolen was stored.")
+	s.say("A rule of the configuration says that the service account %s in the namespace %s is the client %s. An account of that name in another cluster, or in a namespace that only begins like it, is nobody.", demoWorkload, demoNamespace, demoWorkload)
+	_, n, err := s.customers(session)
+	if err != nil {
+		return err
+	}
+	s.say("It got a token for what an administrator gave this client, and read %d customers: those of Europe, as the client's own region says. To the API, the agent itself is the subject.", n)
+	_, err = session.Call(s.ctx, "refund-order", map[string]any{"id": 1007})
+	if err == nil {
+		return errors.New("the refund went through though nobody gave the agent that")
+	}
+	s.say("It tried a refund. That takes a scope that this client was never given, and there is no person to ask: 403, and the agent stopped.")
 	return nil
 }
 

@@ -163,7 +163,7 @@ func (d *stageDoor) export(w http.ResponseWriter, r *http.Request) {
 func (a *App) perform(ctx context.Context, s scene) sceneRun {
 	ctx, cancel := context.WithTimeout(ctx, sceneTime)
 	defer cancel()
-	run := sceneRun{id: secret.ID(), scene: s}
+	run, began := sceneRun{id: secret.ID(), scene: s}, time.Now()
 	st := &stage{ctx: ctx, app: a, thief: &thief{RoundTripper: a.peers.Transport, agent: "gatehouse-scene/" + run.id}}
 	run.err = s.play(st)
 	run.lines, run.quote, run.link = st.lines, st.quote, st.link
@@ -173,7 +173,7 @@ func (a *App) perform(ctx context.Context, s scene) sceneRun {
 	if st.clientID == "" {
 		return run
 	}
-	all, err := a.store.Messages(ctx, inspect.Filter{ClientID: st.clientID, Since: time.Now().Add(-inspect.MaxAge)})
+	all, err := a.store.Messages(ctx, inspect.Filter{ClientID: st.clientID, Since: began})
 	run.flow = inspect.Run(all, st.clientID)
 	run.err = errors.Join(run.err, err)
 	if !st.stays {

@@ -24,6 +24,7 @@ func TestScenes(t *testing.T) {
 		{"narrowed", []string{"switched off reading orders", "said no", "The person decides POST /consent 303", "users:read", "tools/call fetch-orders", "Needed: orders:read", "deny", "Refused. The person said no"}, []string{"GET /users/{id}/orders"}},
 		{"revoked", []string{"ms later the gateway refused the same token", "Call of the API GET /users 200", "401", "worth nothing here", "Token request POST /token 400", "invalid_grant"}, nil},
 		{"stolen", []string{"The API answered 401", "Call of the API, past the gateway GET /users 401", "What opens the gateway opens nothing here", "R-RS-8"}, nil},
+		{"workload", []string{"The agent runs in a cluster", "3 customers", "those of Europe", "That takes a scope that this client was never given", "Token request POST /token 200", "jwt-bearer", "Token exchange POST /token 200", "Call of the API GET /users 200", "POST / 403", "tools/call refund-order", "Needed: refunds:create"}, []string{"Authorization request", "Registration POST"}},
 		{"look-alike", []string{"calls itself", "agent-external.example", "said no", "What alice read on the consent page", "that calls itself", "Not verified", "The answer goes to agent-external.example", "See this consent page yourself", "deny", "access_denied"}, []string{"Token request POST"}},
 	} {
 		t.Run(scene.name, func(t *testing.T) {
@@ -48,7 +49,7 @@ func TestScenes(t *testing.T) {
 					t.Errorf("it shows %q", not)
 				}
 			}
-			if n := strings.Count(text, "Registration POST /register"); n != 1 {
+			if n := strings.Count(text, "Registration POST /register"); n != 1 && scene.name != "workload" {
 				t.Errorf("it shows %d registrations, so other runs too", n)
 			}
 			if found := madeHere.FindString(page.Body); found != "" {

@@ -66,7 +66,7 @@ func rowOf(k Kind) (kindRow, bool) {
 		AuthorizationResponse: {"Authorization response", AuthServer, Client, "RFC 6749 §4.1.2", nil,
 			fields{"code": labelled, "state": masked, "iss": known, "error": choice}},
 		TokenRequest: {"Token request", Client, AuthServer, "RFC 6749 §4.1.3",
-			fields{"grant_type": choice, "client_id": known, "code": labelled, "redirect_uri": known, "code_verifier": masked, "refresh_token": labelled, "scope": scopes, "resource": target, "client_secret": masked, "client_assertion": masked, "client_assertion_type": choice},
+			fields{"grant_type": choice, "client_id": known, "code": labelled, "redirect_uri": known, "code_verifier": masked, "refresh_token": labelled, "scope": scopes, "resource": target, "client_secret": masked, "client_assertion": masked, "client_assertion_type": choice, "assertion": masked},
 			fields{"token_type": known, "expires_in": known, "scope": known, "refresh_token": labelled, "id_token": masked, "error": choice}},
 		Exchange: {"Token exchange", Gateway, AuthServer, "RFC 8693 §2.1",
 			fields{"grant_type": choice, "client_id": known, "subject_token": labelled, "subject_token_type": choice, "requested_token_type": choice, "audience": target, "scope": scopes, "client_assertion": masked, "client_assertion_type": choice},
@@ -99,7 +99,7 @@ func words(name string) []string {
 	case "action":
 		return []string{"allow", "continue", "deny", "switch"}
 	case "grant_type":
-		return []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken, oauth.GrantClientCredentials, oauth.GrantTokenExchange}
+		return []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken, oauth.GrantClientCredentials, oauth.GrantTokenExchange, oauth.GrantJWTBearer}
 	case "subject_token_type", "requested_token_type":
 		return []string{oauth.TokenTypeAccessToken, oauth.TokenTypeJWT}
 	case "client_assertion_type":
