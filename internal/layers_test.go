@@ -20,7 +20,7 @@ const module = "gatehouse/"
 // only, and never a package of its own floor. A new package gets its place here
 // first.
 var floors = map[string]int{
-	"cmd/gatehouse": 6, "bench/ceiling": 6,
+	"cmd/gatehouse": 6, "bench/ceiling": 6, "examples/nightly": 6,
 
 	"internal/app": 5,
 

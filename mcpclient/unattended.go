@@ -13,6 +13,7 @@ import (
 
 	"gatehouse/internal/jose"
 	"gatehouse/internal/oauth"
+	"gatehouse/internal/secret"
 )
 
 // Audience is whom an assertion is for.
@@ -111,7 +112,7 @@ func (a *authorizer) getUnattended(ctx context.Context, to target, refused token
 	var got token
 	err := a.store.update(ctx, to.metadata.Issuer, func(s *issuerState) error {
 		stored, ok := s.find(a.server.String(), a.client.account())
-		if ok && stored.AccessToken != refused.AccessToken && stored.Resource == to.resource && !stored.endsWithin(renewBefore) {
+		if ok && !secret.Equal(stored.AccessToken, refused.AccessToken) && stored.Resource == to.resource && !stored.endsWithin(renewBefore) {
 			got = stored // of another process, or from before
 			return nil
 		}

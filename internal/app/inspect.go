@@ -2,16 +2,27 @@ package app
 
 import (
 	"gatehouse/internal/catalog"
+	"gatehouse/internal/gateway"
 	"gatehouse/internal/inspect"
+	"gatehouse/internal/resource"
 )
 
-// inspect makes the recorder of messages. A gateway whose store is its own keeps
-// none: nobody could see them with the rest of their flow.
-func (a *App) inspect(apis []*catalog.API) {
-	if a.store == nil || a.config.alone() {
-		return
+// inspect makes the recorder of messages. A gateway whose store is its own puts
+// them where the rest of their flow is, at the authorization server.
+func (a *App) inspect(apis []*catalog.API) error {
+	if a.store == nil {
+		return nil
 	}
-	r := &inspect.Recorder{Store: a.store, Everything: a.config.demo != nil, Targets: []string{a.config.Issuer()}, Scopes: []string{"openid", "profile"}, Failed: a.recordingChanged}
+	var sink inspect.Sink = a.store
+	if a.config.alone() {
+		id, signer, err := a.gatewayIdentity()
+		if err != nil {
+			return err
+		}
+		issuer := a.config.URLs.AuthServer
+		sink = &gateway.MessageSink{Server: &resource.AuthorizationServer{Issuer: issuer, ClientID: id, Signer: signer, Client: a.peers}, Endpoint: issuer + "/messages"}
+	}
+	r := &inspect.Recorder{Store: sink, Everything: a.config.demo != nil, Targets: []string{a.config.Issuer()}, Scopes: []string{"openid", "profile"}, Failed: a.recordingChanged}
 	for _, api := range apis {
 		r.Targets = append(r.Targets, api.Resource, api.Audience)
 		for name := range api.Scopes {
@@ -19,6 +30,7 @@ func (a *App) inspect(apis []*catalog.API) {
 		}
 	}
 	a.inspector = inspect.New(r)
+	return nil
 }
 
 // recordingChanged tells operators that messages cannot be recorded, or can

@@ -33,7 +33,9 @@ func (a *App) roles(ctx context.Context) (map[string]http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.inspect(apis)
+	if err := a.inspect(apis); err != nil {
+		return nil, err
+	}
 	gateway := a.gateway
 	if a.config.AuthorizationServer != nil {
 		gateway = a.externalGateway

@@ -107,6 +107,7 @@ func (s *Server) Handler() (http.Handler, error) {
 	mux.Handle("/revocations", s.api(s.revocations))
 	mux.Handle("/audit", s.api(s.receive))
 	mux.Handle("/document", s.api(s.document))
+	mux.Handle("/messages", s.api(s.told))
 
 	mux.Handle("GET /authorize", s.browser(s.authorize))
 	mux.Handle("GET /login", s.browser(s.showLogin))

@@ -77,11 +77,11 @@ type Filter struct {
 
 // Switch turns recording on for a client or a grant.
 type Switch struct {
-	Subject string // client or grant
-	ID      string
-	Since   int64 // Unix seconds
-	Until   int64 // Unix seconds
-	Reason  string
+	Subject string `json:"subject"` // client or grant
+	ID      string `json:"id"`
+	Since   int64  `json:"since"` // Unix seconds
+	Until   int64  `json:"until"` // Unix seconds
+	Reason  string `json:"-"`
 }
 
 // NewSwitch returns a switch from now on, for a while that is bounded (security.md
@@ -95,12 +95,9 @@ func NewSwitch(subject, id string, length time.Duration, reason string, now time
 
 // Store keeps messages and switches. Its methods are atomic.
 type Store interface {
-	// SaveMessages adds messages, and drops the oldest beyond MaxMessages.
-	SaveMessages(ctx context.Context, m []Message) error
+	Sink
 	// Messages returns what f picks, oldest first.
 	Messages(ctx context.Context, f Filter) ([]Message, error)
-	// Switches returns those that hold at now.
-	Switches(ctx context.Context, now time.Time) ([]Switch, error)
 	// TurnOn adds a switch, in place of one for the same.
 	TurnOn(ctx context.Context, s Switch) error
 	// TurnOff takes a switch back, and reports whether there was one.

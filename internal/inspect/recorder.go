@@ -25,7 +25,7 @@ const (
 // delays or fails what it tells of. Its fields are set before New's result is
 // first used.
 type Recorder struct {
-	Store Store
+	Store Sink
 	// Everything is recorded in the demo; elsewhere only what a switch names.
 	Everything bool
 	// Scopes and Targets are those that exist here. Of others nothing is kept.

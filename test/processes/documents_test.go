@@ -25,7 +25,7 @@ func TestDocumentReachesAGatewayOfItsOwn(t *testing.T) {
 	p.configure("login", p.one, p.authServer, "unused", "gateway-1")
 	p.run("migrate", "-c", "login.yaml")
 	login := p.start("login", "authserver")
-	found := clientLines.FindStringSubmatch(p.run("client", "add", "Nightly", "--scope", "books:read", "-c", "login.yaml"))
+	found := clientLines.FindStringSubmatch(p.run("client", "add", "Nightly", "--secret", "--scope", "books:read", "-c", "login.yaml"))
 	token := p.token(p.one, found[1], found[2])
 	p.await("a call", func() bool { return works(p.call(p.one, token)) })
 

@@ -293,7 +293,7 @@ func TestProcesses(t *testing.T) {
 	p.configure("login", p.one, p.authServer, "unused", "gateway-1") // gateway-2 is not known
 	p.run("migrate", "-c", "login.yaml")
 	login := p.start("login", "authserver")
-	found := clientLines.FindStringSubmatch(p.run("client", "add", "Nightly", "--scope", "books:read", "-c", "login.yaml"))
+	found := clientLines.FindStringSubmatch(p.run("client", "add", "Nightly", "--secret", "--scope", "books:read", "-c", "login.yaml"))
 	if found == nil {
 		t.Fatal("no client")
 	}
@@ -316,6 +316,22 @@ func TestProcesses(t *testing.T) {
 	if n := p.count("", `SELECT count(*) FROM audit WHERE kind = 'call' AND (detail NOT LIKE '%"gateway":"gateway-1"%' OR id NOT LIKE 'gateway-1:%')`); n != 0 {
 		t.Errorf("%d entries do not say which gateway vouches for them", n)
 	}
+
+	// What is recorded of an agent at this gateway is seen with the rest.
+	p.run("inspect", "on", "--client", found[1], "--for", "5m", "--reason", "look", "-c", "login.yaml")
+	for _, kind := range []string{"mcp", "api-call", "token-exchange"} {
+		p.await("messages of the gateway: "+kind, func() bool {
+			if kind == "token-exchange" { // told by the authorization server itself
+				token = p.token(p.one, found[1], found[2])
+			}
+			many(1)
+			return p.count("", `SELECT count(*) FROM messages WHERE kind = '`+kind+`' AND client_id = '`+found[1]+`'`) > 0
+		})
+	}
+	if n := p.count("", `SELECT count(*) FROM messages WHERE detail LIKE '%`+token+`%'`); n != 0 {
+		t.Error("a message holds the token")
+	}
+	p.run("inspect", "off", "--client", found[1], "-c", "login.yaml")
 
 	// Both are killed where it hurts: the gateway right after calls, then the
 	// authorization server, and the gateway once more.
@@ -356,7 +372,7 @@ func TestProcesses(t *testing.T) {
 	login.end(syscall.SIGTERM)
 	p.configure("login", p.one, p.authServer, "unused", "gateway-2")
 	login = p.start("login", "authserver")
-	found = clientLines.FindStringSubmatch(p.run("client", "add", "Nightly", "--scope", "books:read", "-c", "login.yaml"))
+	found = clientLines.FindStringSubmatch(p.run("client", "add", "Nightly", "--secret", "--scope", "books:read", "-c", "login.yaml"))
 	token = p.token(p.one, found[1], found[2])
 	time.Sleep(2 * time.Second)
 	if status, body := p.call(p.one, token); works(status, body) {
@@ -373,7 +389,7 @@ func TestStrangersSendNoEntries(t *testing.T) {
 	p.configure("login", p.one, p.authServer, "unused")
 	p.run("migrate", "-c", "login.yaml")
 	p.start("login", "authserver")
-	found := clientLines.FindStringSubmatch(p.run("client", "add", "Nightly", "--scope", "books:read", "-c", "login.yaml"))
+	found := clientLines.FindStringSubmatch(p.run("client", "add", "Nightly", "--secret", "--scope", "books:read", "-c", "login.yaml"))
 	entry := `[{"id":"abcdefghijklmnop","time":1,"kind":"call","outcome":"done"}]`
 	address := "http://" + strings.Replace(p.authServer, "127.0.0.1", "localhost", 1) + "/audit"
 	for name, form := range map[string]url.Values{
