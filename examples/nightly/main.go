@@ -60,9 +60,9 @@ func run(ctx context.Context, server, token string, every time.Duration) error {
 
 // customers counts them, page by page.
 func customers(ctx context.Context, session *mcpclient.Session) (n int, err error) {
-	const page = 100
+	arguments := map[string]any{"limit": 100}
 	for {
-		result, err := session.Call(ctx, "fetch-users", map[string]any{"limit": page, "offset": n})
+		result, err := session.Call(ctx, "fetch-users", arguments)
 		if err != nil {
 			return n, err
 		}
@@ -73,12 +73,16 @@ func customers(ctx context.Context, session *mcpclient.Session) (n int, err erro
 		if err != nil {
 			return n, err
 		}
-		var found struct{ Users []json.RawMessage }
+		var found struct {
+			Users []json.RawMessage
+			Next  string
+		}
 		if err := json.Unmarshal(text, &found); err != nil {
 			return n, err
 		}
-		if n += len(found.Users); len(found.Users) < page {
+		if n += len(found.Users); found.Next == "" {
 			return n, nil
 		}
+		arguments["cursor"] = found.Next
 	}
 }
