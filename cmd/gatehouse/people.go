@@ -252,6 +252,7 @@ type clientAddCommand struct {
 	Key         string            `xor:"proof" type:"existingfile" placeholder:"FILE" help:"It proves who it is with the private half of this public key (private_key_jwt): PEM, JWK or JWK set."`
 	KeysURL     string            `xor:"proof" name:"keys-url" placeholder:"URL" help:"The same, with the keys that it publishes at this https address, so that it can replace them."`
 	Workload    bool              `xor:"proof" help:"The platform that it runs on vouches for it; see gatehouse trust. It has no credential at all."`
+	IDJAG       bool              `name:"id-jag" help:"An identity provider in trust may send people through it (ID-JAG)."`
 	Secret      bool              `xor:"proof" help:"It proves who it is with a secret that is printed once."`
 	Claim       map[string]string `placeholder:"NAME=VALUE" help:"Attribute that APIs may be told where it acts for itself; repeat for more."`
 	JSON        bool              `help:"Print the result as JSON."`
@@ -270,7 +271,7 @@ func (c *clientAddCommand) Run(ctx context.Context, o output) error {
 	if err != nil {
 		return err
 	}
-	n := app.NewClient{ID: c.ID, Name: c.Name, RedirectURIs: c.RedirectURI, Scopes: c.Scope, Claims: c.Claim, Public: c.Public, Secret: c.Secret, Workload: c.Workload, KeysURL: c.KeysURL}
+	n := app.NewClient{ID: c.ID, Name: c.Name, RedirectURIs: c.RedirectURI, Scopes: c.Scope, Claims: c.Claim, Public: c.Public, Secret: c.Secret, Workload: c.Workload, KeysURL: c.KeysURL, IDJAG: c.IDJAG}
 	if c.Key != "" {
 		if n.Keys, err = os.ReadFile(c.Key); err != nil {
 			return fmt.Errorf("read the public key: %w", err)

@@ -26,6 +26,7 @@ type NewClient struct {
 	Claims       map[string]string // that APIs may be told where it acts for itself
 	Public       bool              // it cannot prove anything
 	Secret       bool              // a shared secret, for what takes no key
+	IDJAG        bool              // an identity provider may speak for people through it (trust)
 	Workload     bool              // the platform that it runs on vouches for it (trust)
 	Keys         []byte            // its public keys: a JWK set, a JWK, or PEM
 	KeysURL      string            // where it publishes them, as a JWK set
@@ -110,6 +111,12 @@ func AddClient(ctx context.Context, cfg Config, n NewClient) (id, value string, 
 	}
 	if len(n.Scopes) > 0 && !n.Workload {
 		c.GrantTypes = append(c.GrantTypes, oauth.GrantClientCredentials)
+	}
+	if n.IDJAG {
+		if n.Public || n.Workload {
+			return "", "", errors.New("an ID-JAG is taken from a client that proves who it is; give it --key, --keys-url or --secret")
+		}
+		c.GrantTypes = append(c.GrantTypes, oauth.GrantJWTBearer)
 	}
 	if len(c.GrantTypes) == 0 && !n.Workload {
 		return "", "", errors.New("the client can do nothing: give it a redirect URI for people's consent, or scopes to act for itself")

@@ -61,6 +61,8 @@ func asOAuth(err error) *oauth.Error {
 		// The one code on which clients send the person to sign in again, where a
 		// page says what has happened.
 		return &oauth.Error{Code: oauth.InvalidGrant, Description: "an administrator has paused this; nothing was consumed, and it works again once it is resumed", Cause: err}
+	case errors.Is(err, grant.ErrChanged):
+		return &oauth.Error{Code: oauth.InvalidGrant, Description: "what the person allowed has changed at this moment; ask again", Cause: err}
 	case errors.Is(err, grant.ErrUsed):
 		return &oauth.Error{Code: oauth.InvalidGrant, Description: "the code was redeemed a moment ago; use the answer to that request", Cause: err}
 	case errors.Is(err, grant.ErrNotFound), errors.Is(err, grant.ErrReplayed):

@@ -10,6 +10,7 @@ import (
 	"gatehouse/internal/inspect"
 	"gatehouse/internal/jose"
 	"gatehouse/internal/oauth"
+	"gatehouse/internal/trust"
 )
 
 // metadata returns a handler that serves the document of RFC 8414 §2, made once.
@@ -33,6 +34,7 @@ func (s *Server) metadata() func(http.ResponseWriter, *http.Request) {
 		ResponseTypesSupported:                     []string{"code"},
 		ResponseModesSupported:                     []string{"query"},
 		GrantTypesSupported:                        s.grantTypes(),
+		AuthorizationGrantProfilesSupported:        s.grantProfiles(),
 		TokenEndpointAuthMethodsSupported:          methods,
 		TokenEndpointAuthSigningAlgValuesSupported: algorithms,
 		IntrospectionEndpointAuthMethodsSupported:  []string{oauth.AuthPrivateKey},
@@ -63,6 +65,14 @@ func (s *Server) grantTypes() []string {
 		types = append(types, oauth.GrantJWTBearer)
 	}
 	return types
+}
+
+// grantProfiles are those of assertions that are for people (R-AS-EMA).
+func (s *Server) grantProfiles() []string {
+	if slices.ContainsFunc(s.Trust.Issuers(), func(i trust.Issuer) bool { return i.Kind.ForPeople() }) {
+		return []string{oauth.GrantProfileIDJAG}
+	}
+	return nil
 }
 
 // scopesSupported are the scopes of every API and of the sign-in, in order.

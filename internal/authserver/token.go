@@ -86,6 +86,8 @@ func (s *Server) grantTo(r *http.Request, form url.Values) (*oauth.TokenResponse
 		return s.refresh(r.Context(), req)
 	case grantType == oauth.GrantClientCredentials:
 		return s.clientCredentials(r.Context(), req)
+	case grantType == oauth.GrantJWTBearer:
+		return s.redeemIDJAG(r.Context(), req)
 	}
 	return s.exchange(r.Context(), req)
 }

@@ -73,7 +73,7 @@ func (s *Server) workload(r *http.Request, form url.Values) (client.Client, map[
 	if err != nil {
 		return c, nil, err
 	}
-	if c.Origin != client.Administrated || !c.MayUse(oauth.GrantJWTBearer) {
+	if c.Origin != client.Administrated || c.AuthMethod != client.AuthWorkload || !c.MayUse(oauth.GrantJWTBearer) {
 		return c, nil, s.deny(ctx, c.ID, detail, "the rule's client is none that an administrator made for workloads")
 	}
 	if err := s.Pauses.Paused(ctx, grant.Parties{Client: c.ID}); err != nil {

@@ -72,6 +72,7 @@ func (p platform) sign(t testing.TB, typ string, claims, change map[string]any) 
 	all := map[string]any{"aud": issuer, "exp": time.Now().Add(5 * time.Minute).Unix(), "iat": time.Now().Unix()}
 	maps.Copy(all, claims)
 	maps.Copy(all, change)
+	maps.DeleteFunc(all, func(_ string, value any) bool { return value == nil })
 	token, err := p.signer.Sign(typ, all)
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +98,7 @@ func workloads(t *testing.T, o options) (*world, platform) {
 	o.change = func(s *authserver.Server) { s.Trust = p.trust }
 	w := newWorld(t, o)
 	for _, c := range []client.Client{
-		{ID: "nightly", Origin: client.Administrated, Name: "Nightly report", GrantTypes: []string{oauth.GrantJWTBearer}, AuthMethod: oauth.AuthPrivateKey, Scope: "users:read"},
+		{ID: "nightly", Origin: client.Administrated, Name: "Nightly report", GrantTypes: []string{oauth.GrantJWTBearer}, AuthMethod: client.AuthWorkload, Scope: "users:read"},
 		{ID: "other", Origin: client.Administrated, Name: "Other", GrantTypes: []string{oauth.GrantClientCredentials}, AuthMethod: oauth.AuthPrivateKey, Scope: "users:read"},
 	} {
 		if err := w.DB.AddClient(t.Context(), c); err != nil {

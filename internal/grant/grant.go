@@ -183,8 +183,10 @@ type Store interface {
 	// End ends an access token, or a refresh token with its family (RFC 7009
 	// §2.1). ErrNotFound if there is none; ErrForeign if it is another client's.
 	End(ctx context.Context, h secret.Hash, clientID string, now time.Time) error
-	// Issue stores a grant without an account and its token: client
-	// credentials. The live grant of the same client and resource is reused.
+	// Issue stores a grant that no page has asked for, and its token: client
+	// credentials, or an account's by what its identity provider says. The live
+	// grant of the same parties is reused; if it was agreed to in another way
+	// (Agreed), it is not changed, and ErrChanged if it does not cover the token.
 	Issue(ctx context.Context, g Grant, t Token, now time.Time) error
 	// Token returns a live token of a live grant, else ErrNotFound.
 	Token(ctx context.Context, h secret.Hash, now time.Time) (Token, Grant, error)

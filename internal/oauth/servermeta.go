@@ -24,10 +24,11 @@ type ServerMetadata struct {
 	IntrospectionEndpointAuthMethodsSupported  []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
 	IntrospectionEndpointAuthSigningAlgs       []string `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
 	CodeChallengeMethodsSupported              []string `json:"code_challenge_methods_supported"`
-	AuthorizationResponseIssParameterSupported bool     `json:"authorization_response_iss_parameter_supported"`  // RFC 9207 §3
-	ClientIDMetadataDocumentSupported          bool     `json:"client_id_metadata_document_supported,omitempty"` // draft-ietf-oauth-client-id-metadata-document-02 §6
-	SubjectTypesSupported                      []string `json:"subject_types_supported"`                         // OpenID Connect Discovery §3: required of its form
-	IDTokenSigningAlgValuesSupported           []string `json:"id_token_signing_alg_values_supported"`           // likewise
-	RequestURIParameterSupported               bool     `json:"request_uri_parameter_supported"`                 // OpenID Connect Discovery §3: absent would mean true
+	AuthorizationResponseIssParameterSupported bool     `json:"authorization_response_iss_parameter_supported"`   // RFC 9207 §3
+	AuthorizationGrantProfilesSupported        []string `json:"authorization_grant_profiles_supported,omitempty"` // draft-ietf-oauth-identity-assertion-authz-grant §7
+	ClientIDMetadataDocumentSupported          bool     `json:"client_id_metadata_document_supported,omitempty"`  // draft-ietf-oauth-client-id-metadata-document-02 §6
+	SubjectTypesSupported                      []string `json:"subject_types_supported"`                          // OpenID Connect Discovery §3: required of its form
+	IDTokenSigningAlgValuesSupported           []string `json:"id_token_signing_alg_values_supported"`            // likewise
+	RequestURIParameterSupported               bool     `json:"request_uri_parameter_supported"`                  // OpenID Connect Discovery §3: absent would mean true
 	ServiceDocumentation                       string   `json:"service_documentation,omitempty"`
 }

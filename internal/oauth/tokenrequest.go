@@ -23,6 +23,8 @@ const (
 	TokenTypeIDToken     = "urn:ietf:params:oauth:token-type:id_token"
 	TokenTypeIDJAG       = "urn:ietf:params:oauth:token-type:id-jag" // draft-ietf-oauth-identity-assertion-authz-grant §4.3
 
+	GrantProfileIDJAG = "urn:ietf:params:oauth:grant-profile:id-jag" // the same draft, §7
+
 	AssertionJWTBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" // RFC 7523 §2.2
 )
 

@@ -26,7 +26,7 @@ const (
 		agreed = excluded.agreed RETURNING id, scopes`
 	// joinGrant leaves the row locked, so that its scopes can be widened after.
 	joinGrant = insertGrant + `CASE WHEN excluded.expires_at > grants.expires_at THEN excluded.expires_at
-		ELSE grants.expires_at END RETURNING id, scopes`
+		ELSE grants.expires_at END WHERE grants.agreed = excluded.agreed RETURNING id, scopes`
 	// holdGrant changes nothing, but locks the row if it is as it was read.
 	holdGrant  = `UPDATE grants SET expires_at = expires_at WHERE id = $1 AND ended_at IS NULL AND expires_at > $2 AND scopes = $3`
 	holdClient = `UPDATE clients SET name = name WHERE id = $1`
@@ -116,7 +116,8 @@ func (d *DB) Remembered(ctx context.Context, accountID, clientID, resource strin
 
 // Issue implements grant.Store. A grant that is reused keeps the scopes it has
 // and gets g's besides, so that no token that is out loses any. It returns
-// client.ErrUnknown if the client was ended meanwhile.
+// client.ErrUnknown if the client was ended meanwhile, and grant.ErrChanged if
+// the live grant is by another agreement that does not cover the token.
 func (d *DB) Issue(ctx context.Context, g grant.Grant, t grant.Token, now time.Time) error {
 	return d.do(ctx, "issue token", func(ctx context.Context, q runner) error {
 		live, err := scanGrant(q.QueryRowContext(ctx, selectGrant, g.AccountID, now.Unix(), g.ClientID, g.Resource))
@@ -124,7 +125,13 @@ func (d *DB) Issue(ctx context.Context, g grant.Grant, t grant.Token, now time.T
 			return err
 		}
 		id := live.ID
-		if live.ExpiresAt < t.ExpiresAt || !oauth.Subset(g.Scopes, live.Scopes) {
+		switch {
+		case id != "" && live.Agreed != g.Agreed:
+			// What was agreed to in another way stays as it is, and bounds the token.
+			if !oauth.Subset(t.Scopes, live.Scopes) || t.ExpiresAt > live.ExpiresAt {
+				return grant.ErrChanged
+			}
+		case live.ExpiresAt < t.ExpiresAt || !oauth.Subset(g.Scopes, live.Scopes):
 			if err := holdOwner(ctx, q, g.ClientID); err != nil {
 				return err
 			}
@@ -150,6 +157,9 @@ func holdOwner(ctx context.Context, q runner, clientID string) error {
 // scopes and lasts at least as long as g.
 func joinedGrant(ctx context.Context, q runner, g grant.Grant, now time.Time) (string, error) {
 	id, scopes, err := putGrant(ctx, q, joinGrant, g, now)
+	if errors.Is(err, sql.ErrNoRows) { // somebody agreed in another way at this moment
+		err = grant.ErrChanged
+	}
 	if err != nil || oauth.Subset(g.Scopes, scopes) {
 		return id, err
 	}
