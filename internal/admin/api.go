@@ -103,6 +103,8 @@ func (a *API) operations() []operation {
 		{"POST", "/recordings", ScopeManage, true, a.record},
 		{"POST", "/recordings/ends", ScopeManage, false, a.stopRecording},
 		{"GET", "/messages", ScopeManage, true, a.listMessages},
+		{"GET", "/trust", ScopeRead, false, a.listTrust},
+		{"POST", "/explanations", ScopeManage, false, a.explainToken},
 		{"GET", "/settings", ScopeRead, false, a.getSettings},
 	}
 }

@@ -25,13 +25,14 @@ import (
 	"gatehouse/internal/jose"
 	"gatehouse/internal/page"
 	"gatehouse/internal/resource"
+	"gatehouse/internal/trust"
 )
 
 //go:embed pages/*.html
 var pageFiles embed.FS
 
 // Server is the console. Its fields are set before Handler is called; all are
-// required but Demo.
+// required but the last three.
 type Server struct {
 	URL        string                        // where people reach it: scheme and host
 	AuthServer *resource.AuthorizationServer // that people sign in at, and what the console is to it
@@ -43,13 +44,16 @@ type Server struct {
 	Agents     Agents
 	Log        Log // what the audit pages and the search read
 	Settings   Settings
-	Demo       bool // the pages say that this is a demonstration
+	Trust      *trust.Trust // whose assertions are believed; nil: nobody's
+	Find       trust.Finder // of keys that an issuer publishes; nil: of none
+	Demo       bool         // the pages say that this is a demonstration
 
-	pages   *page.Set
-	drawing *inspect.Drawing
-	host    string
-	secure  bool // cookies can be
-	signIn  *httpserver.Limiter
+	pages    *page.Set
+	drawing  *inspect.Drawing
+	host     string
+	secure   bool // cookies can be
+	signIn   *httpserver.Limiter
+	explains *httpserver.Limiter // tokens that are pasted, all together
 
 	exports chan struct{} // has one for each export that runs
 }
@@ -69,6 +73,7 @@ func (s *Server) Handler() (http.Handler, error) {
 	s.host = u.Host
 	s.secure = u.Scheme == "https" || u.Hostname() == "localhost" || strings.HasSuffix(u.Hostname(), ".localhost")
 	s.signIn = &httpserver.Limiter{Every: 2 * time.Second, Burst: 60, MaxKeys: 20_000}
+	s.explains = &httpserver.Limiter{Every: time.Second, Burst: 30, MaxKeys: 1}
 	s.exports = make(chan struct{}, exportsAtOnce)
 	return s.guard().Handler(s.mux()), nil
 }
@@ -123,6 +128,7 @@ func (s *Server) Routes() []Route {
 		s.logRoutes(),
 		s.peopleRoutes(),
 		s.keyRoutes(),
+		s.trustRoutes(),
 		s.settingsRoutes(),
 	)
 }

@@ -59,6 +59,12 @@ func (a *App) admin(ctx context.Context, apis []*catalog.API) (http.Handler, err
 		AuthServer: &resource.AuthorizationServer{Issuer: issuer, ClientID: client.ConsoleID, Signer: signer, Client: a.peers},
 		Keys:       &jose.RemoteKeySet{URL: issuer + "/jwks.json", Client: a.peers},
 	}
+	if s.Trust, err = a.config.Trusted(); err != nil {
+		return nil, err
+	}
+	if s.Find, err = a.config.finder(); err != nil {
+		return nil, err
+	}
 	pages, err := s.Handler()
 	if err != nil {
 		return nil, err

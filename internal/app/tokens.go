@@ -29,18 +29,27 @@ func ExplainToken(ctx context.Context, c *Config, token string) (trust.Explanati
 	if err != nil {
 		return trust.Explanation{}, err
 	}
-	guard, err := Documents{}.guard(c, "trust")
+	find, err := c.finder()
 	if err != nil {
 		return trust.Explanation{}, err
 	}
-	fetcher := &http.Client{Transport: guard.Transport(), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	e, err := trusted.Explain(ctx, token, time.Now(), func(_ context.Context, issuer string) (trust.Keys, error) {
-		return (&resource.Discovery{Issuer: issuer, Client: fetcher}).Keys(), nil
-	})
+	e, err := trusted.Explain(ctx, token, time.Now(), find)
 	if err != nil {
 		return e, fmt.Errorf("read the token: %w; a workload's token is a JWT, three parts with dots between", err)
 	}
 	return e, nil
+}
+
+// finder reads the keys that an issuer publishes at a public address.
+func (c *Config) finder() (trust.Finder, error) {
+	guard, err := Documents{}.guard(c, "trust")
+	if err != nil {
+		return nil, err
+	}
+	fetcher := &http.Client{Transport: guard.Transport(), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return func(_ context.Context, issuer string) (trust.Keys, error) {
+		return (&resource.Discovery{Issuer: issuer, Client: fetcher}).Keys(), nil
+	}, nil
 }
 
 // TrustLine is an entry of the trust configuration, for people.

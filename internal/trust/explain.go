@@ -50,13 +50,16 @@ func (t *Trust) Explain(ctx context.Context, token string, now time.Time, find F
 	e.Says = e.Kind.says(f)
 	e.Facts = facts(f, now)
 	t.check(ctx, &e, token, f, now, find)
-	e.Proposal, e.AlsoFits, e.Narrower = e.Kind.propose(f, e.Entry)
+	e.Proposal, e.AlsoFits, e.Narrower = e.Kind.propose(f, e.Entry, or(e.Client, "CLIENT"))
 	if len(f.Audience) != 1 {
 		e.Attention = append(e.Attention, "It is for several audiences, or none. It is refused: any of them could use it here. Ask for a token with this installation alone as its audience.")
 	}
 	if f.Expires.IsZero() {
 		e.Attention = append(e.Attention, "It never expires. Old service account secrets are like that; mount a projected token instead.")
-	} else if life := f.Expires.Sub(f.IssuedAt); !f.IssuedAt.IsZero() && life > maxLifetime {
+	} else if life := max(f.Expires.Sub(now), f.Expires.Sub(f.IssuedAt)); !f.IssuedAt.IsZero() && life > maxLifetime || f.Expires.Sub(now) > maxLifetime {
+		if f.IssuedAt.IsZero() {
+			life = f.Expires.Sub(now)
+		}
 		e.Attention = append(e.Attention, "It is good for "+life.Round(time.Hour).String()+". No more than a day is taken; ask for a shorter one.")
 	}
 	return e, nil
@@ -184,7 +187,7 @@ func (k Kind) says(f jose.Foreign) string {
 
 // propose writes the narrowest rule that lives as long as what it is for, what
 // else would fit it, and what would make it narrower.
-func (k Kind) propose(f jose.Foreign, entry string) (yaml string, alsoFits, narrower []string) {
+func (k Kind) propose(f jose.Foreign, entry, client string) (yaml string, alsoFits, narrower []string) {
 	var when []Fact
 	take := func(names ...string) {
 		for _, name := range names {
@@ -196,7 +199,7 @@ func (k Kind) propose(f jose.Foreign, entry string) (yaml string, alsoFits, narr
 	}
 	hint := func(name, why string) {
 		if v, ok := k.claim(f, name); ok {
-			narrower = append(narrower, fmt.Sprintf("%s: %q %s", name, v, why))
+			narrower = append(narrower, fmt.Sprintf("%s: %q, which %s", name, v, why))
 		}
 	}
 	issuer := f.Issuer
@@ -223,7 +226,7 @@ func (k Kind) propose(f jose.Foreign, entry string) (yaml string, alsoFits, narr
 		alsoFits = []string{"Every token of this issuer with this subject; whether that is one workload only is in its documentation."}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "trust:\n  - name: %s\n    kind: %s\n    issuer: %q\n    workloads:\n      - client: CLIENT\n        when:\n", or(entry, "my-"+string(k)), k, issuer)
+	fmt.Fprintf(&b, "trust:\n  - name: %s\n    kind: %s\n    issuer: %q\n    workloads:\n      - client: %s\n        when:\n", or(entry, "my-"+string(k)), k, issuer, client)
 	for _, w := range when {
 		fmt.Fprintf(&b, "          %s: %q\n", w.Name, w.Value)
 	}

@@ -2,6 +2,8 @@ package browser_test
 
 import (
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/chromedp/chromedp"
@@ -86,6 +88,21 @@ func peopleViews(b *tab, p *place) []view {
 			b.do(chromedp.SetValue(chromedp.CSS("#reason"), "Once a year"))
 			b.press(`button[value="rotate"]`)
 			b.see(`[role="status"]`)
+		}},
+		{"trust", at("/admin/trust", "table")},
+		{"trust-problem", func() {
+			b.do(chromedp.SetValue(chromedp.CSS("#token"), "gha_opaque"))
+			b.press("main form button")
+			b.see(`[role="alert"]`)
+		}},
+		{"trust-explained", func() {
+			token, err := os.ReadFile(filepath.Join(p.Folder, "workload", "token"))
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			b.do(chromedp.SetValue(chromedp.CSS("#token"), string(token)))
+			b.press("main form button")
+			b.see("#explained")
 		}},
 		{"settings", at("/admin/settings", "table")},
 	}

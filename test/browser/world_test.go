@@ -89,7 +89,7 @@ func demo(t *testing.T) *place {
 	}
 	var secret string
 	p := serve(t, config, l, func(a *app.App) (err error) { secret, err = a.SeedDemo(t.Context()); return err })
-	p.Password = secret
+	p.Password, p.Folder = secret, config.Data
 	return p
 }
 
