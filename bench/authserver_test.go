@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 
+	"gatehouse/internal/jose"
 	"gatehouse/internal/webtest"
 )
 
@@ -47,14 +50,50 @@ func (w *world) introspecting(c *caller, issuer, address, token string) func(int
 func (w *world) issuance(p plan) []row {
 	c := newCaller(w.t, workers)
 	token := w.tokens(c, w.mcp+"/one", 1)[0]
+	pod, err := w.podToken()
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	found := p.measure(w.t, workers,
 		side{name: "gatehouse /token", on: w.gatehouse, do: w.exchanging(c, w.issuer, token)},
 		side{name: "bare /token", on: w.bare, do: w.exchanging(c, w.bare.URL, "live")},
+		side{name: "gatehouse, client credentials by signature", on: w.gatehouse, do: w.unattended(c, "client_credentials", nil)},
+		side{name: "gatehouse, a workload's token", on: w.gatehouse, do: w.unattended(c, "urn:ietf:params:oauth:grant-type:jwt-bearer", url.Values{"assertion": {pod}})},
 	)
 	const work = "issue a JWT (token exchange; client by signature, one durable record)"
 	return []row{
 		{Goal: "P1", Work: work, Against: "bare durable handler", Measure: "CPU", Limit: 1.25, spread: ratio(found[0], found[1], cpu)},
 		{Goal: "P1", Work: work, Against: "bare durable handler", Measure: "throughput", Limit: 0.8, AtLeast: true, spread: ratio(found[0], found[1], rate)},
+		{Goal: "P1", Work: "client credentials (by signature, good for one use; an opaque token)", Against: "the same", Measure: "CPU", spread: ratio(found[2], found[1], cpu)},
+		{Goal: "P1", Work: "a token for a workload, by its platform's token (keys known)", Against: "the same", Measure: "CPU", spread: ratio(found[3], found[1], cpu)},
+	}
+}
+
+// podToken is what a cluster says of a pod.
+func (w *world) podToken() (string, error) {
+	now := time.Now().Unix()
+	return w.cluster.Sign("JWT", map[string]any{
+		"iss": "https://cluster.example.com", "sub": "system:serviceaccount:bench:pod", "aud": w.issuer, "iat": now, "exp": now + 3600,
+		"kubernetes.io": map[string]any{"namespace": "bench", "serviceaccount": map[string]any{"name": "pod"}},
+	})
+}
+
+// unattended asks for an opaque token with no person: by what more holds, or by
+// a fresh signature.
+func (w *world) unattended(c *caller, grantType string, more url.Values) func(int) error {
+	return func(int) error {
+		form := url.Values{"grant_type": {grantType}, "resource": {w.mcp + "/one"}}
+		maps.Copy(form, more)
+		if more == nil {
+			assertion, err := jose.Assertion(w.cluster, "signer", w.issuer, time.Now())
+			if err != nil {
+				return err
+			}
+			form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+			form.Set("client_assertion", assertion)
+		}
+		_, err := c.send(http.MethodPost, w.issuer+"/token", asForm, form.Encode(), http.StatusOK, "access_token")
+		return err
 	}
 }
 

@@ -25,6 +25,7 @@ type world struct {
 	binary    string
 	ceiling   string
 	key       *jose.Signer // of the client that exchanges and introspects, everywhere
+	cluster   *jose.Signer // of a platform, and of the client signer
 	agents    []agent
 	issuer    string
 	mcp       string
@@ -46,6 +47,14 @@ const configuration = `urls:
 listen: 127.0.0.1:PORT
 store: sqlite:gatehouse.db
 data: data
+trust:
+  - name: cluster
+    kind: kubernetes
+    issuer: https://cluster.example.com
+    key_set: file:cluster.jwks.json
+    workloads:
+      - client: pod
+        when: {namespace: bench, service_account: pod}
 apis:
   - name: one
     openapi: file:one.json
@@ -69,7 +78,10 @@ func newWorld(t testing.TB) *world {
 	w.write("gatehouse/gatehouse.yaml", strings.NewReplacer("PORT", port, "API", api.URL).Replace(configuration))
 	w.write("gatehouse/one.json", document(1))
 	w.write("gatehouse/many.json", document(1000))
+	w.cluster = w.signerFor("gatehouse/cluster.jwks.json")
 	w.run(home, "migrate")
+	w.run(home, "client", "add", "Pod", "--id", "pod", "--scope", "users:read", "--workload")
+	w.run(home, "client", "add", "Signer", "--id", "signer", "--scope", "users:read", "--key", "cluster.jwks.json")
 	w.addAgents(home)
 	w.gatehouse = start(t, home, w.binary, "serve")
 	w.issuer, w.mcp = "http://localhost:"+port, "http://127.0.0.1:"+port
@@ -86,6 +98,21 @@ func newWorld(t testing.TB) *world {
 		w.provider = start(t, w.folder("provider"), "node", script, file)
 	}
 	return w
+}
+
+// signerFor makes a key, and a file with its public half.
+func (w *world) signerFor(name string) *jose.Signer {
+	w.t.Helper()
+	key, err := jose.Generate(jose.ES256)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.write(name, string(jose.PublicSet(key)))
+	signer, err := jose.NewSigner(key)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return signer
 }
 
 func (w *world) addAgents(home string) {

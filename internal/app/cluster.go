@@ -45,7 +45,7 @@ func clusterTrust(data string) TrustedIssuer {
 // newDemoCluster makes the cluster's key, which lives as long as the process, and
 // the first token.
 func newDemoCluster(data, audience string) (*demoCluster, error) {
-	key, err := jose.Generate(jose.RS256) // as clusters have it
+	key, err := jose.Generate(jose.ES256)
 	if err != nil {
 		return nil, err
 	}
