@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/client"
 	"gatehouse/internal/grant"
+	"gatehouse/internal/jose"
 	"gatehouse/internal/oauth"
 )
 
@@ -163,6 +166,9 @@ type agentView struct {
 	State         oauth.Closure
 	Redirects     []redirectLine
 	Keys          string
+	KeyNames      []string // of keys that are here
+	Vouched       bool     // by the platform that it runs on; see trust
+	Attributes    []string
 	Connections   []allowedLine
 	More          struct{ First, Next string }
 	Registrations []registration // others that say the same
@@ -205,8 +211,16 @@ func (s *Server) showAgent(w http.ResponseWriter, r *http.Request, v visit) erro
 		view.Keys = "keys at " + c.KeysURI
 	case len(c.Keys) > 0:
 		view.Keys = "a key of its own"
+		if set, err := jose.ParseKeySet(c.Keys); err == nil {
+			view.KeyNames = set.Names()
+		}
+	case c.AuthMethod == client.AuthWorkload:
+		view.Keys, view.Vouched = "nothing of its own", true
 	case c.SecretHash != "":
 		view.Keys = "a secret"
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Claims)) {
+		view.Attributes = append(view.Attributes, name+"="+c.Claims[name])
 	}
 	for _, read := range []func(*http.Request, *agentView) error{s.readState, s.readOthers, s.readConnections, s.readLately} {
 		if err := read(r, &view); err != nil {

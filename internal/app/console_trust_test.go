@@ -16,6 +16,7 @@ func TestConsoleExplainsTokens(t *testing.T) {
 	d := startConsole(t, app.DemoOptions{})
 	d.signIn()
 	d.sees(d.get("/admin/trust"), 200, "demo-cluster", "kubernetes", "namespace = reports", "nightly-report")
+	d.sees(d.get("/admin/agents/nightly-report"), 200, "what the platform that it runs on says of it", "region=Europe", "users:read orders:read")
 	token, err := os.ReadFile(filepath.Join(d.config.Data, "workload", "token"))
 	if err != nil {
 		t.Fatal(err)

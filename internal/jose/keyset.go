@@ -138,6 +138,19 @@ func algorithmsOf(key any) []string {
 	return nil
 }
 
+// Names returns algorithm and identifier of each key, for people.
+func (s *KeySet) Names() []string {
+	var names []string
+	for _, k := range s.keys {
+		algorithm := k.Algorithm
+		if algorithm == "" {
+			algorithm = "RSA"
+		}
+		names = append(names, algorithm+" "+k.KeyID)
+	}
+	return names
+}
+
 // has reports whether the set knows kid, or could verify a token without one.
 func (s *KeySet) has(kid string) bool {
 	if s == nil {

@@ -104,6 +104,7 @@ func peopleViews(b *tab, p *place) []view {
 			b.press("main form button")
 			b.see("#explained")
 		}},
+		{"admin-agent-workload", at("/admin/agents/nightly-report", "dl")},
 		{"settings", at("/admin/settings", "table")},
 	}
 }
