@@ -256,7 +256,7 @@ type clientAddCommand struct {
 	Secret      bool              `xor:"proof" help:"It proves who it is with a secret that is printed once."`
 	Claim       map[string]string `placeholder:"NAME=VALUE" help:"Attribute that APIs may be told where it acts for itself; repeat for more."`
 	JSON        bool              `help:"Print the result as JSON."`
-	configFlag
+	where
 }
 
 func (c *clientAddCommand) Help() string {
@@ -267,17 +267,14 @@ func (c *clientAddCommand) Help() string {
 }
 
 func (c *clientAddCommand) Run(ctx context.Context, o output) error {
-	config, err := app.Load(c.File)
-	if err != nil {
-		return err
-	}
 	n := app.NewClient{ID: c.ID, Name: c.Name, RedirectURIs: c.RedirectURI, Scopes: c.Scope, Claims: c.Claim, Public: c.Public, Secret: c.Secret, Workload: c.Workload, KeysURL: c.KeysURL, IDJAG: c.IDJAG}
 	if c.Key != "" {
+		var err error
 		if n.Keys, err = os.ReadFile(c.Key); err != nil {
 			return fmt.Errorf("read the public key: %w", err)
 		}
 	}
-	id, value, err := app.AddClient(ctx, config, n)
+	id, value, err := c.add(ctx, o, n)
 	if err != nil {
 		return err
 	}
@@ -293,4 +290,38 @@ func (c *clientAddCommand) Run(ctx context.Context, o output) error {
 		fmt.Fprintf(o.Out, "client_secret: %s   (shown this once)\n", value)
 	}
 	return nil
+}
+
+func (c *clientAddCommand) add(ctx context.Context, o output, n app.NewClient) (id, value string, err error) {
+	if !c.remote() {
+		config, err := app.Load(c.File)
+		if err != nil {
+			return "", "", err
+		}
+		return app.AddClient(ctx, config, n)
+	}
+	proof := "secret"
+	switch {
+	case n.Public:
+		proof = "public"
+	case n.Keys != nil:
+		proof = "key"
+	case n.KeysURL != "":
+		proof = "keys-url"
+	case n.Workload:
+		proof = "workload"
+	}
+	var added struct {
+		ID     string `json:"client_id"`
+		Secret string `json:"client_secret"`
+	}
+	body := map[string]any{"client_name": n.Name, "client_id": n.ID, "proof": proof, "keys": string(n.Keys), "jwks_uri": n.KeysURL, "scope": strings.Join(n.Scopes, " "), "id_jag": n.IDJAG}
+	if n.RedirectURIs != nil {
+		body["redirect_uris"] = n.RedirectURIs
+	}
+	if n.Claims != nil {
+		body["attributes"] = n.Claims
+	}
+	err = c.post(ctx, o, "/agents", body, &added)
+	return added.ID, added.Secret, err
 }

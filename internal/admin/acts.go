@@ -28,18 +28,20 @@ type Actor struct {
 // happen. They are the same from a page and from a terminal, and do not ask
 // whether the actor may: that is decided before.
 type Acts struct {
-	APIs      []*catalog.API
-	Clients   client.Store
-	Accounts  account.Store
-	People    People
-	Passwords *secret.Passwords
-	Keys      Keys
-	Rotation  Rotation
-	Stops     Stops
-	Documents Documents
-	Messages  inspect.Store
-	Issuer    string // where people sign in, and invitations lead
-	Audit     audit.Store
+	APIs        []*catalog.API
+	Clients     client.Store
+	Accounts    account.Store
+	People      People
+	Passwords   *secret.Passwords
+	Keys        Keys
+	Rotation    Rotation
+	Stops       Stops
+	Documents   Documents
+	Messages    inspect.Store
+	Issuer      string   // where people sign in, and invitations lead
+	PlainHTTP   []string // hosts where plain http is tolerated (security.md 17)
+	NoDocuments bool     // nothing that agents publish is fetched
+	Audit       audit.Store
 }
 
 // MaxReason bounds what an administrator writes as a reason, in bytes.

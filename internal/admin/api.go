@@ -76,6 +76,7 @@ func (a *API) operations() []operation {
 	return []operation{
 		{"GET", "/overview", ScopeRead, false, a.overview},
 		{"GET", "/agents", ScopeRead, false, a.listAgents},
+		{"POST", "/agents", ScopeManage, true, a.addAgent},
 		{"GET", "/agent", ScopeRead, false, a.getAgent},
 		{"GET", "/people", ScopeRead, false, a.listPeople},
 		{"POST", "/people", ScopeManage, true, a.invitePerson},

@@ -129,6 +129,7 @@ func (s *Server) Routes() []Route {
 		s.peopleRoutes(),
 		s.keyRoutes(),
 		s.trustRoutes(),
+		s.addAgentRoutes(),
 		s.settingsRoutes(),
 	)
 }

@@ -287,7 +287,7 @@ func TestAPIDoesWhatThePagesDo(t *testing.T) {
 		"GET /admin/people/{id}/attributes": "GET /people/{person}/attributes", "POST /admin/people/{id}/attributes": "PUT /people/{person}/attributes",
 		"GET /admin/people/{id}/password": "POST /people/{person}/invitations", "POST /admin/people/{id}/password": "POST /people/{person}/invitations",
 		"GET /admin/keys": "GET /keys", "GET /admin/keys/{algorithm}/rotate": "GET /keys", "POST /admin/keys/{algorithm}/rotate": "POST /keys",
-		"GET /admin/trust": "GET /trust", "POST /admin/trust": "POST /explanations",
+		"GET /admin/add-agent": "POST /agents", "POST /admin/add-agent": "POST /agents", "GET /admin/trust": "GET /trust", "POST /admin/trust": "POST /explanations",
 		"GET /admin/settings": "GET /settings",
 	}
 	for act, operation := range map[string]string{"stop": "GET /stops", "pause": "POST /stops", "resume": "POST /resumptions", "end": "POST /ends"} {

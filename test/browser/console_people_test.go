@@ -104,6 +104,17 @@ func peopleViews(b *tab, p *place) []view {
 			b.press("main form button")
 			b.see("#explained")
 		}},
+		{"add-agent", at("/admin/add-agent", "#name")},
+		{"add-agent-refused", func() {
+			b.do(chromedp.SetValue(chromedp.CSS("#name"), "Exporter"), chromedp.SetValue(chromedp.CSS("#scopes"), "users:read"), chromedp.SetValue(chromedp.CSS("#keys"), "no key"))
+			b.press(`button[value="add"]`)
+			b.see("#problem")
+		}},
+		{"add-agent-done", func() {
+			b.do(chromedp.Click(chromedp.CSS(`input[value="secret"]`)))
+			b.press(`button[value="add"]`)
+			b.see("code.link")
+		}},
 		{"admin-agent-workload", at("/admin/agents/nightly-report", "dl")},
 		{"settings", at("/admin/settings", "table")},
 	}
