@@ -12,6 +12,7 @@ type unattendedFlags struct {
 	Key           string `type:"existingfile" xor:"credential" placeholder:"FILE" help:"Act for --client-id itself, proving it with this private key (PEM or JWK)."`
 	Unattended    bool   `xor:"credential" help:"Act for --client-id itself, proving it with the secret in GATEHOUSE_CLIENT_SECRET."`
 	WorkloadToken string `name:"workload-token" xor:"credential" placeholder:"FILE" help:"Be the workload that this token of its platform names, such as a Kubernetes service account token; read anew for each token."`
+	SPIFFE        string `name:"spiffe" xor:"credential" placeholder:"SOCKET" help:"Be the workload that the SPIFFE Workload API at this address says, such as unix:///run/spire/agent.sock; asked anew for each token."`
 	IDJAG         string `name:"id-jag" xor:"assertion" placeholder:"FILE" help:"Act for the person of this ID-JAG, presented by --client-id with its key or secret; read anew for each token."`
 	IDP           string `name:"idp" xor:"assertion" placeholder:"ISSUER" help:"Get the ID-JAG from this identity provider, for --id-token."`
 	IDPClientID   string `name:"idp-client-id" placeholder:"ID" help:"Who this client is at --idp; its secret, if it has one, in GATEHOUSE_IDP_CLIENT_SECRET."`
@@ -34,6 +35,11 @@ func (f unattendedFlags) set(o *shell.Options) error {
 			return usageError("--workload-token says who the client is; leave --client-id out")
 		}
 		o.Assertion = shell.FromFile(f.WorkloadToken)
+	case f.SPIFFE != "":
+		if o.ClientID != "" {
+			return usageError("--spiffe says who the client is; leave --client-id out")
+		}
+		o.Assertion = shell.FromSPIFFE(f.SPIFFE)
 	case f.IDJAG != "":
 		o.Assertion = shell.FromFile(f.IDJAG)
 	case f.IDP != "":

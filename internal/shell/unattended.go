@@ -11,6 +11,11 @@ func FromFile(name string) func(context.Context, mcpclient.Audience) (string, er
 	return mcpclient.AssertionFile(name)
 }
 
+// FromSPIFFE is what the SPIFFE Workload API at a socket says of this process.
+func FromSPIFFE(socket string) func(context.Context, mcpclient.Audience) (string, error) {
+	return mcpclient.SPIFFE(socket)
+}
+
 // FromProvider is an ID-JAG of an identity provider, for the ID token in a file.
 func FromProvider(issuer, clientID, secret, idToken string) func(context.Context, mcpclient.Audience) (string, error) {
 	idp := &mcpclient.IdentityProvider{Issuer: issuer, ClientID: clientID, ClientSecret: secret, IDToken: func(ctx context.Context) (string, error) {
