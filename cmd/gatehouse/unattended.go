@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"gatehouse/internal/shell"
 )
@@ -10,6 +11,7 @@ import (
 // unattendedFlags say how a token is got with no person there.
 type unattendedFlags struct {
 	Key           string `type:"existingfile" xor:"credential" placeholder:"FILE" help:"Act for --client-id itself, proving it with this private key (PEM or JWK)."`
+	MTLS          string `name:"mtls" xor:"credential" placeholder:"CERT,KEY" help:"Act for --client-id itself, proving it with this certificate and private key (PEM files), read anew for each token."`
 	Unattended    bool   `xor:"credential" help:"Act for --client-id itself, proving it with the secret in GATEHOUSE_CLIENT_SECRET."`
 	WorkloadToken string `name:"workload-token" xor:"credential" placeholder:"FILE" help:"Be the workload that this token of its platform names, such as a Kubernetes service account token; read anew for each token."`
 	SPIFFE        string `name:"spiffe" xor:"credential" placeholder:"SOCKET" help:"Be the workload that the SPIFFE Workload API at this address says, such as unix:///run/spire/agent.sock; asked anew for each token."`
@@ -27,6 +29,13 @@ func (f unattendedFlags) set(o *shell.Options) error {
 			return fmt.Errorf("read --key: %w", err)
 		}
 		o.PrivateKey, o.Unattended = text, true
+	}
+	if f.MTLS != "" {
+		certificate, key, ok := strings.Cut(f.MTLS, ",")
+		if !ok || certificate == "" || key == "" {
+			return usageError("--mtls needs two files: CERT,KEY")
+		}
+		o.Certificate, o.Unattended = shell.FromFiles(certificate, key), true
 	}
 	o.Unattended = o.Unattended || f.Unattended
 	switch {
