@@ -71,7 +71,7 @@ func (c *certified) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.mu.Lock()
 	shows, known := c.shows, slices.Contains(c.to, req.URL.Scheme+"://"+req.URL.Host)
 	c.mu.Unlock()
-	if !known {
+	if !known || req.URL.Scheme != "https" { // without TLS there is nothing to show it by
 		return c.base.RoundTrip(req)
 	}
 	if shows == nil { // a token from before
