@@ -32,11 +32,12 @@ const (
 // authorizer carries the requests of one session: it adds the token, and when
 // the server refuses it gets one that does. It is an http.RoundTripper.
 type authorizer struct {
-	client *Client
-	server *url.URL
-	wire   *http.Client // to the MCP server and to OAuth's endpoints, traced
-	store  *Store
-	signer *jose.Signer // of the client's PrivateKey
+	client    *Client
+	server    *url.URL
+	wire      *http.Client // to the MCP server and to OAuth's endpoints, traced
+	store     *Store
+	certified *certified   // nil: without a certificate
+	signer    *jose.Signer // of the client's PrivateKey
 
 	getting chan struct{} // held while a token is being got: one at a time
 
@@ -56,6 +57,11 @@ func newAuthorizer(c *Client, server *url.URL) (*authorizer, error) {
 	base := c.Transport
 	if base == nil {
 		base = NewTransport(c.RootCAs)
+	}
+	if c.Certificate != nil {
+		a.certified = &certified{base: base, load: c.Certificate, roots: c.RootCAs}
+		a.certified.showTo(server)
+		base = a.certified
 	}
 	a.wire = &http.Client{Transport: &tracer{base: base, tell: c.Trace}, CheckRedirect: noRedirect}
 	var err error

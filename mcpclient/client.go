@@ -20,6 +20,7 @@ package mcpclient
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -71,6 +72,11 @@ type Client struct {
 	// PrivateKey, in PEM or as a JWK, proves who ClientID is, in place of a secret
 	// (private_key_jwt, RFC 7523 §2.2).
 	PrivateKey []byte
+	// Certificate, in place of a secret, proves who ClientID is by mutual TLS (RFC
+	// 8705), to the authorization server and, where it binds tokens to it, to the
+	// MCP server. It is called for each new token, so that certificates may be
+	// replaced; see CertificateFiles. It goes with no Transport but our own.
+	Certificate func(context.Context) (tls.Certificate, error)
 	// Unattended: nobody is there to ask. The client acts for itself, by its secret
 	// or key (client credentials, MCP extension oauth-client-credentials), or by
 	// what Assertion returns.

@@ -35,7 +35,7 @@ func (a *authorizer) discover(ctx context.Context, c challenge) (target, error) 
 	if err != nil {
 		return target{}, err
 	}
-	return target{resource: resource.Resource, scopes: resource.ScopesSupported, metadata: metadata}, nil
+	return target{resource: resource.Resource, scopes: resource.ScopesSupported, metadata: a.aliased(metadata)}, nil
 }
 
 // resourceMetadata finds the protected resource metadata: where the challenge

@@ -62,6 +62,9 @@ func (a *authorizer) configured(to target) (party, bool) {
 	if c.ClientID != "" && c.PrivateKey != nil {
 		return party{id: c.ClientID, method: oauth.AuthPrivateKey, signer: a.signer, issuer: to.metadata.Issuer}, true
 	}
+	if c.ClientID != "" && c.Certificate != nil {
+		return party{id: c.ClientID, method: tlsMethod(to.metadata)}, true
+	}
 	if c.ClientID != "" {
 		return party{id: c.ClientID, secret: c.ClientSecret, method: authMethod(to.metadata, c.ClientSecret != "")}, true
 	}

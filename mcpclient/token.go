@@ -123,6 +123,11 @@ func (a *authorizer) post(ctx context.Context, what, address string, p party, fo
 	if err != nil {
 		return answer{}, err
 	}
+	if p.method == oauth.AuthTLS || p.method == oauth.AuthSelfSignedTLS {
+		if err := a.byCertificate(ctx, u); err != nil {
+			return answer{}, err
+		}
+	}
 	basic := p.method == oauth.AuthBasic
 	if !basic && p.id != "" {
 		form.Set("client_id", p.id)
@@ -203,6 +208,7 @@ func (a *authorizer) revoke(ctx context.Context, s *issuerState, t token) error 
 	if err != nil {
 		return fmt.Errorf("revoke the token, which is forgotten here: %w", err)
 	}
+	metadata = a.aliased(metadata)
 	p, ok := a.partyOf(target{metadata: metadata}, s, t.ClientID)
 	if metadata.RevocationEndpoint == "" || !ok {
 		return fmt.Errorf("the token is forgotten here, but %s offers no way to revoke it", clip(t.Issuer))

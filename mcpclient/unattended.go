@@ -66,6 +66,10 @@ func (c *Client) account() string {
 }
 
 func (c *Client) checkCredential() error {
+	if err := c.checkCertificate(); err != nil {
+		return err
+	}
+	proof := c.ClientSecret != "" || c.PrivateKey != nil || c.Certificate != nil
 	switch {
 	case c.ClientSecret != "" && c.ClientID == "":
 		return errors.New("a client secret needs a client id")
@@ -73,10 +77,10 @@ func (c *Client) checkCredential() error {
 		return errors.New("a private key needs the client id that it is registered for")
 	case c.PrivateKey != nil && c.ClientSecret != "":
 		return errors.New("a client proves who it is by a key or by a secret, not both")
-	case c.Unattended && c.Assertion == nil && c.PrivateKey == nil && c.ClientSecret == "":
-		return errors.New("a client that acts for itself needs a client id with a private key or a secret, or an assertion")
-	case c.Assertion != nil && c.ClientID != "" && c.PrivateKey == nil && c.ClientSecret == "":
-		return errors.New("an ID-JAG is presented by a client that proves who it is; give its private key or secret, or no client id if the assertion is a workload's own")
+	case c.Unattended && c.Assertion == nil && !proof:
+		return errors.New("a client that acts for itself needs a client id with a private key, a certificate or a secret, or an assertion")
+	case c.Assertion != nil && c.ClientID != "" && !proof:
+		return errors.New("an ID-JAG is presented by a client that proves who it is; give its private key, certificate or secret, or no client id if the assertion is a workload's own")
 	}
 	return nil
 }
@@ -178,7 +182,8 @@ func (a *authorizer) unattendedRequest(ctx context.Context, to target) (url.Valu
 // acceptable refuses to show a credential to a server that says it takes none
 // of the kind.
 func (a *authorizer) acceptable(m oauth.ServerMetadata, p party) error {
-	if methods := m.TokenEndpointAuthMethodsSupported; len(methods) > 0 && !slices.Contains(methods, p.method) {
+	methods := m.TokenEndpointAuthMethodsSupported
+	if certificate := p.method == oauth.AuthTLS || p.method == oauth.AuthSelfSignedTLS; (certificate || len(methods) > 0) && !slices.Contains(methods, p.method) {
 		return fmt.Errorf("the authorization server %s does not take %s", clip(m.Issuer), p.method)
 	}
 	if p.signer == nil {

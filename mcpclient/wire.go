@@ -23,6 +23,10 @@ import (
 // below localhost without DNS, and speaks plain http with this computer only.
 // roots are believed in place of the system's authorities; nil means those.
 func NewTransport(roots *x509.CertPool) http.RoundTripper {
+	return newTransport(roots)
+}
+
+func newTransport(roots *x509.CertPool) transport {
 	guarded := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dialer{}.dial,

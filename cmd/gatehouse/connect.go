@@ -50,7 +50,9 @@ Examples:
   gatehouse connect https://mcp.example.com list --json
   gatehouse connect https://mcp.example.com --trace --browser=print whoami
   gatehouse connect https://mcp.example.com --workload-token /var/run/secrets/tokens/gatehouse call fetch-users
+  gatehouse connect https://mcp.example.com --spiffe unix:///run/spire/agent.sock list
   gatehouse connect https://mcp.example.com --client-id exporter --key exporter.pem list
+  gatehouse connect https://mcp.example.com --client-id exporter --mtls cert.pem,key.pem list
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not authorized, 4 the tool reported an error.`
 }

@@ -34,6 +34,9 @@ const (
 	AuthBasic      = "client_secret_basic"
 	AuthPost       = "client_secret_post"
 	AuthPrivateKey = "private_key_jwt"
+
+	AuthTLS           = "tls_client_auth"             // RFC 8705 §2.1.1
+	AuthSelfSignedTLS = "self_signed_tls_client_auth" // RFC 8705 §2.2.1
 )
 
 // TokenResponse is a successful answer of the token endpoint (RFC 6749 §5.1,

@@ -2,6 +2,7 @@ package shell
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -36,9 +37,10 @@ type Options struct {
 	ProtocolVersion                           string
 
 	// How a token is got with nobody there; see mcpclient.Client.
-	PrivateKey []byte
-	Unattended bool
-	Assertion  func(context.Context, mcpclient.Audience) (string, error)
+	PrivateKey  []byte
+	Certificate func(context.Context) (tls.Certificate, error)
+	Unattended  bool
+	Assertion   func(context.Context, mcpclient.Audience) (string, error)
 
 	Ask                 Ask
 	LoginWith, Password string // comes before Ask
@@ -65,9 +67,10 @@ func New(o Options) (*Shell, error) {
 		RedirectURI: o.RedirectURI, Scope: o.Scope, ProtocolVersion: o.ProtocolVersion,
 		Store: &mcpclient.Store{Folder: o.Folder}, Account: o.Account, RootCAs: o.Roots, Trace: s.Trace,
 	}
-	if o.ClientID != "" && o.PrivateKey == nil {
+	if o.ClientID != "" && o.PrivateKey == nil && o.Certificate == nil {
 		s.Client.ClientSecret = o.ClientSecret
 	}
+	s.Client.Certificate = o.Certificate
 	s.Client.PrivateKey, s.Client.Unattended, s.Client.Assertion = o.PrivateKey, o.Unattended, o.Assertion
 	switch {
 	case o.LoginWith != "":
