@@ -61,7 +61,7 @@ func (c *demoCommand) Run(ctx context.Context, o output) (err error) {
 	}
 	if certificate := config.TLSCertificate(); certificate != nil {
 		for i, l := range listeners {
-			listeners[i] = tls.NewListener(l, tlsConfig(*certificate))
+			listeners[i] = tls.NewListener(l, config.ListenerTLS(*certificate))
 		}
 	}
 	a, err := app.New(ctx, config, app.Options{Log: slog.New(slog.NewTextHandler(o.Err, nil)), Version: shortVersion(), Migrate: true})

@@ -244,18 +244,20 @@ func (c *clientCommand) Help() string {
 }
 
 type clientAddCommand struct {
-	Name        string            `arg:"" help:"Name that people see."`
-	RedirectURI []string          `sep:"none" placeholder:"URL" help:"Where answers go, for an agent that people use; repeat for more."`
-	Scope       []string          `placeholder:"SCOPE" help:"What it may do for itself, without a person (client credentials); repeat for more."`
-	ID          string            `name:"id" placeholder:"ID" help:"Client ID; one is made up otherwise."`
-	Public      bool              `xor:"proof" help:"It cannot prove who it is: a program on people's computers."`
-	Key         string            `xor:"proof" type:"existingfile" placeholder:"FILE" help:"It proves who it is with the private half of this public key (private_key_jwt): PEM, JWK or JWK set."`
-	KeysURL     string            `xor:"proof" name:"keys-url" placeholder:"URL" help:"The same, with the keys that it publishes at this https address, so that it can replace them."`
-	Workload    bool              `xor:"proof" help:"The platform that it runs on vouches for it; see gatehouse trust. It has no credential at all."`
-	IDJAG       bool              `name:"id-jag" help:"An identity provider in trust may send people through it (ID-JAG)."`
-	Secret      bool              `xor:"proof" help:"It proves who it is with a secret that is printed once."`
-	Claim       map[string]string `placeholder:"NAME=VALUE" help:"Attribute that APIs may be told where it acts for itself; repeat for more."`
-	JSON        bool              `help:"Print the result as JSON."`
+	Name               string            `arg:"" help:"Name that people see."`
+	RedirectURI        []string          `sep:"none" placeholder:"URL" help:"Where answers go, for an agent that people use; repeat for more."`
+	Scope              []string          `placeholder:"SCOPE" help:"What it may do for itself, without a person (client credentials); repeat for more."`
+	ID                 string            `name:"id" placeholder:"ID" help:"Client ID; one is made up otherwise."`
+	Public             bool              `xor:"proof" help:"It cannot prove who it is: a program on people's computers."`
+	Key                string            `xor:"proof" type:"existingfile" placeholder:"FILE" help:"It proves who it is with the private half of this public key (private_key_jwt): PEM, JWK or JWK set."`
+	KeysURL            string            `xor:"proof" name:"keys-url" placeholder:"URL" help:"The same, with the keys that it publishes at this https address, so that it can replace them."`
+	Certificate        string            `xor:"proof" type:"existingfile" placeholder:"FILE" help:"It shows this certificate in TLS, whoever signed it (self_signed_tls_client_auth): PEM, several while one replaces another."`
+	CertificateSubject string            `xor:"proof" placeholder:"SUBJECT" help:"It shows in TLS a certificate of an authority of mutual_tls with this subject: dns:, uri:, ip:, email: or dn: and the name (tls_client_auth)."`
+	Workload           bool              `xor:"proof" help:"The platform that it runs on vouches for it; see gatehouse trust. It has no credential at all."`
+	IDJAG              bool              `name:"id-jag" help:"An identity provider in trust may send people through it (ID-JAG)."`
+	Secret             bool              `xor:"proof" help:"It proves who it is with a secret that is printed once."`
+	Claim              map[string]string `placeholder:"NAME=VALUE" help:"Attribute that APIs may be told where it acts for itself; repeat for more."`
+	JSON               bool              `help:"Print the result as JSON."`
 	where
 }
 
@@ -263,11 +265,18 @@ func (c *clientAddCommand) Help() string {
 	return "An agent that acts for itself has a key of its own, or is vouched for by its platform; a secret that is shared is for what can do neither. It is printed once and stored only as a hash.\n\nExamples:\n\n" +
 		"  gatehouse client add \"Support desk\" --redirect-uri https://desk.example.com/callback\n" +
 		"  gatehouse client add \"Nightly report\" --id nightly-report --scope orders:read --claim region=USA --workload\n" +
-		"  gatehouse client add \"Exporter\" --scope orders:read --key exporter.pub.pem"
+		"  gatehouse client add \"Exporter\" --scope orders:read --key exporter.pub.pem\n" +
+		"  gatehouse client add \"Ledger\" --scope orders:read --certificate-subject uri:spiffe://example.org/ledger"
 }
 
 func (c *clientAddCommand) Run(ctx context.Context, o output) error {
-	n := app.NewClient{ID: c.ID, Name: c.Name, RedirectURIs: c.RedirectURI, Scopes: c.Scope, Claims: c.Claim, Public: c.Public, Secret: c.Secret, Workload: c.Workload, KeysURL: c.KeysURL, IDJAG: c.IDJAG}
+	n := app.NewClient{ID: c.ID, Name: c.Name, RedirectURIs: c.RedirectURI, Scopes: c.Scope, Claims: c.Claim, Public: c.Public, Secret: c.Secret, Workload: c.Workload, KeysURL: c.KeysURL, CertificateSubject: c.CertificateSubject, IDJAG: c.IDJAG}
+	if c.Certificate != "" {
+		var err error
+		if n.Certificates, err = os.ReadFile(c.Certificate); err != nil {
+			return fmt.Errorf("read the certificate: %w", err)
+		}
+	}
 	if c.Key != "" {
 		var err error
 		if n.Keys, err = os.ReadFile(c.Key); err != nil {
@@ -308,6 +317,10 @@ func (c *clientAddCommand) add(ctx context.Context, o output, n app.NewClient) (
 		proof = "key"
 	case n.KeysURL != "":
 		proof = "keys-url"
+	case n.Certificates != nil:
+		proof = "certificate"
+	case n.CertificateSubject != "":
+		proof = "subject"
 	case n.Workload:
 		proof = "workload"
 	}
@@ -315,7 +328,7 @@ func (c *clientAddCommand) add(ctx context.Context, o output, n app.NewClient) (
 		ID     string `json:"client_id"`
 		Secret string `json:"client_secret"`
 	}
-	body := map[string]any{"client_name": n.Name, "client_id": n.ID, "proof": proof, "keys": string(n.Keys), "jwks_uri": n.KeysURL, "scope": strings.Join(n.Scopes, " "), "id_jag": n.IDJAG}
+	body := map[string]any{"client_name": n.Name, "client_id": n.ID, "proof": proof, "keys": string(n.Keys) + string(n.Certificates), "certificate_subject": n.CertificateSubject, "jwks_uri": n.KeysURL, "scope": strings.Join(n.Scopes, " "), "id_jag": n.IDJAG}
 	if n.RedirectURIs != nil {
 		body["redirect_uris"] = n.RedirectURIs
 	}

@@ -59,11 +59,7 @@ func listen(config app.Config) (net.Listener, error) {
 		_ = l.Close() // the first error is the one to tell
 		return nil, fmt.Errorf("tls: %w", err)
 	}
-	return tls.NewListener(l, tlsConfig(certificate)), nil
-}
-
-func tlsConfig(certificate tls.Certificate) *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+	return tls.NewListener(l, config.ListenerTLS(certificate)), nil
 }
 
 type migrateCommand struct {

@@ -41,6 +41,7 @@ type Acts struct {
 	Issuer      string   // where people sign in, and invitations lead
 	PlainHTTP   []string // hosts where plain http is tolerated (security.md 17)
 	NoDocuments bool     // nothing that agents publish is fetched
+	MutualTLS   bool     // agents may show certificates
 	Audit       audit.Store
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // NewAgent is a client that an administrator adds. At most one of Public,
-// Secret, Workload, Keys and KeysURL says how it proves who it is.
+// Secret, Workload, Keys, KeysURL, Certificates and CertificateSubject says how it proves who it is.
 type NewAgent struct {
 	ID           string // that rules and people name it by; empty: one is made up
 	Name         string
@@ -30,6 +30,10 @@ type NewAgent struct {
 	Workload     bool              // the platform that it runs on vouches for it (trust)
 	Keys         []byte            // its public keys: a JWK set, a JWK, or PEM
 	KeysURL      string            // where it publishes them, as a JWK set
+	Certificates []byte            // its own, PEM, whoever signed them: it shows one in TLS
+	// CertificateSubject is whose certificate of an authority that is believed it
+	// shows in TLS; see client.CheckCertificateSubject.
+	CertificateSubject string
 }
 
 var clientID = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,62}$`)
@@ -38,7 +42,7 @@ var clientID = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,62}$`)
 // one.
 func (n NewAgent) credential(a *Acts, c *client.Client) (value string, err error) {
 	ways := 0
-	for _, set := range []bool{n.Public, n.Secret, n.Workload, n.Keys != nil, n.KeysURL != ""} {
+	for _, set := range []bool{n.Public, n.Secret, n.Workload, n.Keys != nil, n.KeysURL != "", n.Certificates != nil, n.CertificateSubject != ""} {
 		if set {
 			ways++
 		}
@@ -47,6 +51,8 @@ func (n NewAgent) credential(a *Acts, c *client.Client) (value string, err error
 	switch {
 	case ways > 1:
 		return "", refuse("name one way only by which the client proves who it is")
+	case (n.Certificates != nil || n.CertificateSubject != "") && !a.MutualTLS:
+		return "", refuse("no agent can show a certificate here; write mutual_tls into the configuration first")
 	case n.Public && itself:
 		return "", refuse("a public client cannot act for itself; give it a way to prove who it is, or no scopes")
 	case itself && ways == 0:
@@ -63,6 +69,16 @@ func (n NewAgent) credential(a *Acts, c *client.Client) (value string, err error
 		c.AuthMethod = oauth.AuthPrivateKey
 		if c.Keys, err = jose.ReadPublicSet(n.Keys); err != nil {
 			err = refuse("the public key cannot be used: %s", strings.TrimPrefix(err.Error(), "read public keys: "))
+		}
+	case n.Certificates != nil:
+		c.AuthMethod = oauth.AuthSelfSignedTLS
+		if c.Keys, err = jose.ReadCertificates(n.Certificates); err != nil {
+			err = refuse("the certificate cannot be used: %s", strings.TrimPrefix(err.Error(), "read certificates: "))
+		}
+	case n.CertificateSubject != "":
+		c.AuthMethod, c.CertificateSubject = oauth.AuthTLS, n.CertificateSubject
+		if err = client.CheckCertificateSubject(n.CertificateSubject); err != nil {
+			err = refuse("%v", err)
 		}
 	case n.KeysURL != "":
 		c.AuthMethod, c.KeysURI = oauth.AuthPrivateKey, n.KeysURL

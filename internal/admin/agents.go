@@ -207,10 +207,15 @@ func (s *Server) showAgent(w http.ResponseWriter, r *http.Request, v visit) erro
 		view.Redirects = append(view.Redirects, redirectLine{uri, client.RedirectHost(uri), client.IsLoopback(uri)})
 	}
 	switch {
+	case c.AuthMethod == oauth.AuthTLS:
+		view.Keys = "a certificate with the subject " + c.CertificateSubject
 	case c.KeysURI != "":
 		view.Keys = "keys at " + c.KeysURI
 	case len(c.Keys) > 0:
 		view.Keys = "a key of its own"
+		if c.AuthMethod == oauth.AuthSelfSignedTLS {
+			view.Keys = "a certificate of its own"
+		}
 		if set, err := jose.ParseKeySet(c.Keys); err == nil {
 			view.KeyNames = set.Names()
 		}

@@ -19,10 +19,11 @@ func (s *Server) addAgentRoutes() []Route {
 // addAgentView is the form, as typed.
 type addAgentView struct {
 	frame
-	Name, ID, Proof, Keys, KeysURL, Redirects, Scopes, Attributes string
-	IDJAG                                                         bool
-	Known                                                         []string // scopes that there are
-	Problem                                                       string
+	Name, ID, Proof, Keys, KeysURL, Subject, Redirects, Scopes, Attributes string
+	IDJAG                                                                  bool
+	Known                                                                  []string // scopes that there are
+	Certificates                                                           bool     // agents may show one here
+	Problem                                                                string
 }
 
 type addedAgentView struct {
@@ -37,7 +38,7 @@ func (s *Server) showAddAgent(w http.ResponseWriter, r *http.Request, v visit) e
 
 func formOf(get func(string) string) addAgentView {
 	view := addAgentView{
-		Name: get("name"), ID: get("id"), Proof: get("proof"), Keys: get("keys"), KeysURL: get("keys_url"),
+		Name: get("name"), ID: get("id"), Proof: get("proof"), Keys: get("keys"), KeysURL: get("keys_url"), Subject: get("subject"),
 		Redirects: get("redirects"), Scopes: get("scopes"), Attributes: get("attributes"), IDJAG: get("id_jag") != "",
 	}
 	if view.Proof == "" {
@@ -47,7 +48,7 @@ func formOf(get func(string) string) addAgentView {
 }
 
 func (s *Server) addAgentPage(w http.ResponseWriter, v visit, status int, view addAgentView) error {
-	view.frame = s.frame(v, agentsPath)
+	view.frame, view.Certificates = s.frame(v, agentsPath), s.Acts.MutualTLS
 	for _, a := range s.Acts.APIs {
 		if a.Administration {
 			continue
@@ -76,6 +77,10 @@ func (s *Server) addAgent(w http.ResponseWriter, r *http.Request, v visit) error
 			n.Keys = []byte(view.Keys)
 		case "keys-url":
 			n.KeysURL = strings.TrimSpace(view.KeysURL)
+		case "certificate":
+			n.Certificates = []byte(view.Keys)
+		case "subject":
+			n.CertificateSubject = strings.TrimSpace(view.Subject)
 		case "workload":
 			n.Workload = true
 		case "secret":
@@ -101,8 +106,9 @@ type apiNewAgent struct {
 	RedirectURIs []string          `json:"redirect_uris"`
 	Scope        string            `json:"scope"`
 	Attributes   map[string]string `json:"attributes"`
-	Proof        string            `json:"proof"` // key, keys-url, workload, secret or public
-	Keys         string            `json:"keys"`  // a JWK set, a JWK or PEM
+	Proof        string            `json:"proof"` // key, keys-url, certificate, subject, workload, secret or public
+	Keys         string            `json:"keys"`  // a JWK set, a JWK or PEM; certificates: PEM
+	Subject      string            `json:"certificate_subject"`
 	KeysURL      string            `json:"jwks_uri"`
 	IDJAG        bool              `json:"id_jag"`
 }
@@ -116,6 +122,10 @@ func (a *API) addAgent(r *http.Request, c caller) (any, error) {
 	switch ask.Proof {
 	case "key":
 		n.Keys = []byte(ask.Keys)
+	case "certificate":
+		n.Certificates = []byte(ask.Keys)
+	case "subject":
+		n.CertificateSubject = ask.Subject
 	case "workload":
 		n.Workload = true
 	case "secret":

@@ -224,6 +224,10 @@ func (a *API) who(r *http.Request) (c caller, subject string, err error) {
 		if err != nil {
 			return c, "", err
 		}
+		// No certificate is asked for here, where browsers come too.
+		if err := resource.CheckPossession(r, httpserver.Certificates{}, t.Confirmation); err != nil {
+			return c, "", err
+		}
 		return caller{client: t.ClientID, scopes: strings.Fields(t.Scope), id: t.GrantID, direct: true, authTime: t.AuthTime, amr: t.AMR}, t.Sub, nil
 	}
 	claims, err := a.Verifier.Verify(r.Context(), r)

@@ -170,7 +170,7 @@ func terminalClient() client.Client {
 // acts are what an administrator does here, from the console or a terminal.
 func (c *Config) acts(db *sqlstore.DB, apis []*catalog.API) *admin.Acts {
 	return &admin.Acts{
-		APIs: apis, Clients: db, Accounts: db, Stops: db, Messages: db, People: db, Passwords: &secret.Passwords{}, Issuer: c.URLs.AuthServer, Audit: db, PlainHTTP: c.DevelopmentHTTP, NoDocuments: c.Documents.Accept == "none",
+		APIs: apis, Clients: db, Accounts: db, Stops: db, Messages: db, People: db, Passwords: &secret.Passwords{}, Issuer: c.URLs.AuthServer, Audit: db, PlainHTTP: c.DevelopmentHTTP, NoDocuments: c.Documents.Accept == "none", MutualTLS: c.MutualTLS != nil,
 		Keys: db, Rotation: admin.Rotation{PublishBefore: authserver.PublishBefore, KeepAfter: authserver.KeepAfter},
 	}
 }

@@ -289,8 +289,10 @@ func (a *App) peerClient() (*http.Client, error) {
 
 // endsTLS reports whether the own listener speaks TLS itself.
 func (a *App) endsTLS() bool {
-	return a.config.TLS != nil || a.config.demo != nil && a.config.demo.tls != nil
+	return a.config.endsTLS()
 }
+
+func (c *Config) endsTLS() bool { return c.TLS != nil || c.demo != nil && c.demo.tls != nil }
 
 // behindProxy sends what is for this process's own https URLs, whose TLS a
 // proxy ends, to the own listener as that proxy would. It never leaves this

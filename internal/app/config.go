@@ -36,6 +36,8 @@ type Config struct {
 	// TLS holds the listener's certificate. Without it, https URLs need a
 	// proxy in front that ends TLS and passes Host on.
 	TLS *TLS `yaml:"tls"`
+	// MutualTLS lets agents prove by certificate who they are.
+	MutualTLS *MutualTLS `yaml:"mutual_tls"`
 	// Store is the authorization server's database: sqlite:PATH, postgres://USER@HOST/NAME, or a
 	// reference to one of these. A URL with a password must be a reference. A
 	// gateway that is a process of its own has its store in data.
@@ -270,7 +272,7 @@ func strict(err error) error {
 	var lines []string
 	for _, text := range mismatch.Errors {
 		if m := unknownKey.FindStringSubmatch(text); m != nil {
-			where := map[string]string{"URLs": " of urls", "TLS": " of tls", "AuthorizationServer": " of authorization_server", "Peers": " of peers", "PeerAuthServer": " of peers.authserver", "PeerGateway": " of a gateway in peers", "Documents": " of documents", "Agent": " of agent", "API": " of an API", "Scope": " of a scope", "TrustedIssuer": " of an issuer in trust", "TrustedWorkload": " of a workload in trust", "TrustedPeople": " of people in trust"}[m[3]]
+			where := map[string]string{"URLs": " of urls", "TLS": " of tls", "MutualTLS": " of mutual_tls", "AuthorizationServer": " of authorization_server", "Peers": " of peers", "PeerAuthServer": " of peers.authserver", "PeerGateway": " of a gateway in peers", "Documents": " of documents", "Agent": " of agent", "API": " of an API", "Scope": " of a scope", "TrustedIssuer": " of an issuer in trust", "TrustedWorkload": " of a workload in trust", "TrustedPeople": " of people in trust"}[m[3]]
 			text = fmt.Sprintf("%s: %s is no key%s; docs/configuration.md has those there are", m[1], m[2], where)
 		} else if m := otherForm.FindStringSubmatch(text); m != nil {
 			form := "keys with values"

@@ -51,6 +51,7 @@ func TestValidateExternalAuthorizationServer(t *testing.T) {
 		"its issuer as an audience": {"name: books", "name: books, audience: https://idp.example.com/tenant", "apis[0].audience"},
 		"an endpoint as audience":   {"name: books", "name: books, audience: https://mcp.example.com/books", "apis[0].audience: \"https://mcp.example.com/books\" is an MCP endpoint of this gateway"},
 		"the root as audience":      {"name: books", "name: books, mcp_path: /, audience: https://mcp.example.com/", "apis[0].audience"},
+		"certificates of ours":      {"data: data", "data: data\nmutual_tls: {url: https://mtls.example.com}", "mutual_tls: is for this installation's own authorization server"},
 		"unknown key":               {"client_id:", "clientid:", "is no key of authorization_server"},
 	} {
 		t.Run(name, func(t *testing.T) {

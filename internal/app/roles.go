@@ -63,6 +63,13 @@ func (a *App) roles(ctx context.Context) (map[string]http.Handler, error) {
 			return nil, err
 		}
 		hosts[u.Host] = a.live.hold(h, role.name, role.build)
+		if m := a.config.MutualTLS; m != nil && role.name == roleAuthServer {
+			at, err := url.Parse(m.URL)
+			if err != nil {
+				return nil, err
+			}
+			hosts[at.Host] = certificateEndpoints(hosts[u.Host])
+		}
 	}
 	if a.config.demo != nil {
 		h, err := a.home()
@@ -184,6 +191,9 @@ func (a *App) authServer(ctx context.Context, apis []*catalog.API) (http.Handler
 		Documents: a.liveDocuments(apis), Egress: fetcher, PollKey: []byte(pollKey), PlainHTTP: a.config.DevelopmentHTTP, Trust: trusted, Console: a.config.consoleAPI(),
 	}
 	s.Inspect, s.Messages = a.inspector, a.store
+	if s.MutualTLS, err = a.config.mutualTLS(); err != nil {
+		return nil, err
+	}
 	if d := a.config.demo; d != nil {
 		s.Demo, s.People = true, d.people()
 		s.Authenticator.NewClaims = map[string]string{"region": "USA"}
@@ -210,6 +220,7 @@ func (a *App) gateway(ctx context.Context, apis []*catalog.API) (http.Handler, e
 		URL: a.config.URLs.Gateway, Version: a.options.Version, APIs: apis, Issuer: issuer, TokenEndpoint: issuer + "/token", IntrospectionEndpoint: issuer + "/introspect",
 		ClientID: id, Signer: signer, Client: peers, Feed: a.feed, Audit: a.store, AuditKey: []byte(auditKey),
 		AllowedOrigins: a.config.AllowedOrigins, Inspect: a.inspector,
+		MutualTLS: a.config.MutualTLS != nil, Certificates: a.config.certificates(),
 	}
 	return s.Handler()
 }

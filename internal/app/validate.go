@@ -33,6 +33,7 @@ func (c *Config) Validate() error {
 	if c.TLS != nil && (c.TLS.Certificate == "" || c.TLS.Key == "") {
 		report("tls", "needs both certificate and key")
 	}
+	c.validateMutualTLS(report)
 	if c.Store == "" && !c.alone() {
 		report("store", "is missing; for example sqlite:gatehouse.db")
 	} else if holdsPassword(c.Store) {

@@ -22,7 +22,7 @@ func (s *Server) document(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c, err := s.authenticateClient(r, form)
+	c, _, err := s.authenticateClient(r, form)
 	if err != nil {
 		return err
 	}

@@ -24,41 +24,49 @@ type credentials struct {
 // authenticateClient establishes which client sends a request to the token or
 // introspection endpoint (RFC 6749 §2.3, RFC 7523 §2.2). Failures are slowed
 // by address, while right credentials always pass; the answer does not tell an unknown client from a wrong secret.
-func (s *Server) authenticateClient(r *http.Request, form url.Values) (client.Client, error) {
-	c, err := s.checkClient(r, form)
+//
+// A client that proves itself by a certificate is returned with the certificate's
+// thumbprint, to which its tokens are bound.
+func (s *Server) authenticateClient(r *http.Request, form url.Values) (c client.Client, certificate string, err error) {
+	c, certificate, err = s.checkClient(r, form)
 	if e, refused := oauth.AsError(err); refused && e.Code == oauth.InvalidClient {
 		if ok, wait := s.limits.clientFailures.Allow(addressKey(r)); !ok {
-			return client.Client{}, &oauth.Error{Code: oauth.TooManyRequests, Description: "too many failed attempts from this address; wait", RetryAfter: seconds(wait), Cause: err}
+			return client.Client{}, "", &oauth.Error{Code: oauth.TooManyRequests, Description: "too many failed attempts from this address; wait", RetryAfter: seconds(wait), Cause: err}
 		}
 	}
-	return c, err
+	return c, certificate, err
 }
 
-func (s *Server) checkClient(r *http.Request, form url.Values) (client.Client, error) {
+func (s *Server) checkClient(r *http.Request, form url.Values) (c client.Client, certificate string, err error) {
 	cred, err := presented(r, form)
 	if err != nil {
-		return client.Client{}, err
+		return client.Client{}, "", err
 	}
-	wrong := func(cause error) (client.Client, error) {
-		return client.Client{}, &oauth.Error{Code: oauth.InvalidClient, Description: "the client is unknown or its credentials are wrong; register again if it was removed", Cause: cause}
+	wrong := func(cause error) (client.Client, string, error) {
+		return client.Client{}, "", &oauth.Error{Code: oauth.InvalidClient, Description: "the client is unknown or its credentials are wrong; register again if it was removed", Cause: cause}
 	}
-	c, err := s.presentedClient(r, cred.id)
+	c, err = s.presentedClient(r, cred.id)
 	if errors.Is(err, client.ErrUnknown) {
 		return wrong(err)
 	}
 	if err != nil {
-		return client.Client{}, err
+		return client.Client{}, "", err
 	}
 	switch cred.method {
 	case oauth.AuthNone:
-		if c.AuthMethod != oauth.AuthNone {
+		switch c.AuthMethod {
+		case oauth.AuthNone:
+		case oauth.AuthTLS, oauth.AuthSelfSignedTLS: // RFC 8705 §2: the request names the client, and TLS proves it
+			certificate, err = s.checkCertificate(r, c)
+			return c, certificate, err
+		default:
 			return wrong(errors.New("the client is confidential but presented no credentials"))
 		}
 	case oauth.AuthPrivateKey:
 		if c.AuthMethod != oauth.AuthPrivateKey {
 			return wrong(errors.New("the client is not registered for private_key_jwt"))
 		}
-		return c, s.checkAssertion(r, c, cred.assertion)
+		return c, "", s.checkAssertion(r, c, cred.assertion)
 	default:
 		// Header or body: one secret in one request over one connection, and
 		// clients pick either whatever they registered.
@@ -69,7 +77,7 @@ func (s *Server) checkClient(r *http.Request, form url.Values) (client.Client, e
 			return wrong(errors.New("the secret is wrong"))
 		}
 	}
-	return c, nil
+	return c, "", nil
 }
 
 func secretMatches(c client.Client, candidates []string) bool {

@@ -25,7 +25,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c, err := s.authenticateClient(r, form)
+	c, _, err := s.authenticateClient(r, form)
 	if err != nil {
 		return err
 	}
@@ -107,6 +107,14 @@ func (s *Server) worth(r *http.Request, asks client.Client, value string) (oauth
 	return oauth.Introspection{
 		Active: true, Scope: oauth.FormatScope(grant.Effective(t, g)), ClientID: g.ClientID, TokenType: "Bearer",
 		Exp: min(t.ExpiresAt, g.ExpiresAt), Iat: t.IssuedAt, Sub: subject, Aud: g.Resource, Iss: s.Issuer, GrantID: g.ID, AuthTime: t.AuthTime, AMR: t.AMR,
-		Family: t.Family, Feed: &t.Position, Closed: t.Closed,
+		Family: t.Family, Feed: &t.Position, Closed: t.Closed, Confirmation: confirmation(t),
 	}, nil
+}
+
+// confirmation is what must be proved beside a token; nil for most.
+func confirmation(t grant.Token) *oauth.Confirmation {
+	if t.Certificate == "" {
+		return nil
+	}
+	return &oauth.Confirmation{CertificateThumbprint: t.Certificate}
 }

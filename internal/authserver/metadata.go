@@ -17,6 +17,15 @@ import (
 func (s *Server) metadata() func(http.ResponseWriter, *http.Request) {
 	algorithms := jose.Algorithms()
 	methods := []string{oauth.AuthBasic, oauth.AuthPost, oauth.AuthNone, oauth.AuthPrivateKey}
+	var aliases *oauth.MTLSEndpointAliases
+	if s.MutualTLS != nil {
+		if s.MutualTLS.Authorities != nil {
+			methods = append(methods, oauth.AuthTLS)
+		}
+		methods = append(methods, oauth.AuthSelfSignedTLS)
+		at := s.MutualTLS.URL
+		aliases = &oauth.MTLSEndpointAliases{TokenEndpoint: at + "/token", RevocationEndpoint: at + "/revoke", IntrospectionEndpoint: at + "/introspect"}
+	}
 	body, err := json.Marshal(oauth.ServerMetadata{
 		Issuer:                                     s.Issuer, // R-AS-3: byte for byte
 		AuthorizationEndpoint:                      s.Issuer + "/authorize",
@@ -44,6 +53,8 @@ func (s *Server) metadata() func(http.ResponseWriter, *http.Request) {
 		ClientIDMetadataDocumentSupported:          s.documents != nil,         // R-AS-5; clients look for none above too
 		SubjectTypesSupported:                      []string{"public"},
 		IDTokenSigningAlgValuesSupported:           []string{"ES256"},
+		MTLSEndpointAliases:                        aliases,
+		TLSClientCertificateBoundAccessTokens:      aliases != nil,
 	})
 	if err != nil {
 		body = nil // strings and lists of them always marshal

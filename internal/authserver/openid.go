@@ -119,6 +119,13 @@ func (s *Server) claimsOfBearer(r *http.Request) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	var certificates httpserver.Certificates
+	if s.MutualTLS != nil {
+		certificates = s.MutualTLS.Certificates
+	}
+	if err := resource.CheckPossession(r, certificates, confirmation(t)); err != nil {
+		return nil, err
+	}
 	scopes := grant.Effective(t, g)
 	if !slices.Contains(scopes, scopeOpenID) {
 		return nil, &resource.ScopeError{Needed: []string{scopeOpenID}}

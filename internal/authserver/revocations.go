@@ -120,7 +120,7 @@ func (s *Server) authenticateReader(r *http.Request, form url.Values) (fresh str
 		}
 		c, err = s.Clients.Client(r.Context(), id) // it may have been removed since
 	} else {
-		c, err = s.authenticateClient(r, form)
+		c, _, err = s.authenticateClient(r, form)
 		fresh = c.ID
 	}
 	if err != nil {

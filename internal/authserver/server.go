@@ -21,7 +21,7 @@ import (
 	"gatehouse/internal/trust"
 )
 
-// Server is the authorization server. All exported fields but the last nine
+// Server is the authorization server. All exported fields but the last ten
 // are required.
 type Server struct {
 	Issuer        string         // its identifier and base URL, without trailing slash
@@ -51,6 +51,7 @@ type Server struct {
 	Messages       inspect.Store     // that were recorded; nil: there are none
 	Trust          *trust.Trust      // whose assertions are believed; nil: nobody's
 	Console        *catalog.API      // the administration at its own address; nil: there is none
+	MutualTLS      *MutualTLS        // by which clients prove who they are; nil: none does
 
 	pages     *page.Set
 	cookies   cookieJar

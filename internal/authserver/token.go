@@ -23,6 +23,9 @@ import (
 type tokenRequest struct {
 	Form   url.Values
 	Client client.Client
+	// Certificate is the thumbprint of the one that the client proved itself by, if
+	// it did; what it gets is worth nothing without it (RFC 8705 §3).
+	Certificate string
 }
 
 // token serves the token endpoint, OAuth 2.1 §3.2, as one pipeline: parse,
@@ -58,7 +61,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 
 // grantTo serves the grant types of clients that authenticate.
 func (s *Server) grantTo(r *http.Request, form url.Values) (*oauth.TokenResponse, error) {
-	c, err := s.authenticateClient(r, form)
+	c, certificate, err := s.authenticateClient(r, form)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +75,7 @@ func (s *Server) grantTo(r *http.Request, form url.Values) (*oauth.TokenResponse
 	}
 	grantType := form.Get("grant_type")
 	httpserver.Note(r.Context(), "client_id", c.ID)
-	req := tokenRequest{Form: form, Client: c}
+	req := tokenRequest{Form: form, Client: c, Certificate: certificate}
 	switch {
 	case grantType == "":
 		return nil, oauth.NewError(oauth.InvalidRequest, "grant_type is missing")
@@ -100,11 +103,12 @@ func knownGrantType(s string) string {
 	return "other"
 }
 
-// mint makes an opaque access token; nothing is stored yet.
-func mint(g grant.Grant, scopes []string, now time.Time) (grant.Token, *oauth.TokenResponse) {
+// mint makes an opaque access token, bound to the certificate of who asks if
+// there is one; nothing is stored yet.
+func (r tokenRequest) mint(g grant.Grant, scopes []string, now time.Time) (grant.Token, *oauth.TokenResponse) {
 	value := secret.New("gha_")
 	expires := min(now.Add(grant.TokenLifetime).Unix(), g.ExpiresAt)
-	return grant.Token{Hash: secret.Sum(value), GrantID: g.ID, Scopes: scopes, IssuedAt: now.Unix(), ExpiresAt: expires},
+	return grant.Token{Hash: secret.Sum(value), GrantID: g.ID, Scopes: scopes, IssuedAt: now.Unix(), ExpiresAt: expires, Certificate: r.Certificate},
 		&oauth.TokenResponse{AccessToken: value, TokenType: "Bearer", ExpiresIn: expires - now.Unix(), Scope: oauth.FormatScope(scopes)}
 }
 
@@ -158,7 +162,7 @@ func (s *Server) redeemCode(ctx context.Context, r tokenRequest) (*oauth.TokenRe
 	if len(scopes) == 0 {
 		return nil, oauth.NewError(oauth.InvalidGrant, "nothing of what the code was issued for is still granted; start a new authorization request")
 	}
-	token, answer := mint(g, scopes, now)
+	token, answer := r.mint(g, scopes, now)
 	token.AMR, token.AuthTime = code.AMR, code.AuthTime
 	if r.Client.MayUse(oauth.GrantRefreshToken) {
 		answer.RefreshToken = withRefresh(&token, g, secret.ID(), scopes, now)
@@ -251,7 +255,7 @@ func (s *Server) issueToClient(ctx context.Context, r tokenRequest, detail map[s
 		ID: secret.ID(), ClientID: r.Client.ID, Resource: api.Resource, Scopes: allowed,
 		CreatedAt: now.Unix(), ExpiresAt: now.Add(grant.GrantLifetime).Unix(),
 	}
-	token, answer := mint(g, scopes, now)
+	token, answer := r.mint(g, scopes, now)
 	if err := s.recordToken(ctx, r, g, scopes, detail); err != nil {
 		return nil, err
 	}

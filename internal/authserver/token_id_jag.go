@@ -61,7 +61,7 @@ func (s *Server) redeemIDJAG(ctx context.Context, r tokenRequest) (*oauth.TokenR
 	}
 	inspect.Of(ctx).Belongs(keysOf(g))
 	detail := factsOf(p.Match)
-	token, answer := mint(g, g.Scopes, now)
+	token, answer := r.mint(g, g.Scopes, now)
 	token.AuthTime = p.AuthTime
 	// The last check, since it cannot be taken back: of two that bring the same
 	// assertion, one gets a token (R-AS-EMA: jti).

@@ -48,7 +48,7 @@ func (s *Server) refresh(ctx context.Context, r tokenRequest) (*oauth.TokenRespo
 	if err != nil {
 		return nil, err
 	}
-	token, answer := mint(g, scopes, now)
+	token, answer := r.mint(g, scopes, now)
 	token.AMR, token.AuthTime = rt.AMR, rt.AuthTime
 	answer.RefreshToken = withRefresh(&token, g, rt.Family, rt.Scopes, now)
 	rotation, err := seal(value, answer, grant.Rotation{Issued: token, Bound: binding(r)})
@@ -125,7 +125,7 @@ func seal(value string, answer *oauth.TokenResponse, r grant.Rotation) (grant.Ro
 
 // binding is what a repeated request must repeat to get the same answer.
 func binding(r tokenRequest) string {
-	return string(secret.Sum(r.Client.ID + "\x00" + r.Form.Get("scope") + "\x00" + r.Form.Get("resource")))
+	return string(secret.Sum(r.Client.ID + "\x00" + r.Form.Get("scope") + "\x00" + r.Form.Get("resource") + "\x00" + r.Certificate))
 }
 
 // refreshGone answers with invalid_grant, which is the one code that makes

@@ -62,7 +62,10 @@ type Client struct {
 	SecretHash      secret.Hash     // of the client secret; empty for none and private_key_jwt
 	Keys            json.RawMessage // JWK set of private_key_jwt; nil otherwise
 	KeysURI         string          // jwks_uri: where a document says that they are, instead of Keys
-	Scope           string          // as registered; echoed, never a ceiling
+	// CertificateSubject is whose certificate tls_client_auth takes (RFC 8705 §2.1.2);
+	// see CheckCertificateSubject.
+	CertificateSubject string
+	Scope              string // as registered; echoed, never a ceiling
 	// PostLogoutRedirectURIs is where a person may be returned to after signing
 	// out (OpenID Connect RP-Initiated Logout §3.1); exact.
 	PostLogoutRedirectURIs []string

@@ -128,7 +128,7 @@ func (c Client) identity() []any {
 	if json.Compact(&keys, c.Keys) != nil {
 		keys.Reset() // there are none
 	}
-	return []any{slices.Sorted(slices.Values(c.RedirectURIs)), c.AuthMethod, keys.String(), c.KeysURI, string(c.SecretHash)}
+	return []any{slices.Sorted(slices.Values(c.RedirectURIs)), c.AuthMethod, keys.String(), c.KeysURI, string(c.SecretHash) + c.CertificateSubject}
 }
 
 // parseDocument makes a client of the document at id: R-AS-8, §4 and §4.1.

@@ -120,6 +120,9 @@ func (e *endpoint) authenticate(r *http.Request) (caller, error) {
 		return caller{}, err
 	}
 	httpserver.Note(r.Context(), "client_id", t.ClientID)
+	if err := resource.CheckPossession(r, e.certificates, t.Confirmation); err != nil {
+		return caller{}, err
+	}
 	if e.exchanger.external != nil {
 		if t.Closed, err = e.closedHere(r.Context()); err != nil {
 			return caller{}, err

@@ -48,11 +48,13 @@ type Server struct {
 	Feed                  *resource.Feed // of the authorization server's revocations, which its owner runs; nil: tokens are asked about every second
 	External              *External      // in place of ours: TokenEndpoint, IntrospectionEndpoint, ClientID, Signer and Feed are then unused
 	Audit                 audit.Store
-	AuditKey              []byte            // of the hash that stands for arguments in the audit log, at least 32 bytes
-	AllowedOrigins        []string          // of browser clients, as in httpserver.CORS
-	CallTimeout           time.Duration     // of one tool call; default 30 s
-	CallsPerSecond        int               // of one grant, on average; default 50 (R-RS-35)
-	Inspect               *inspect.Recorder // told of messages; nil: nothing is recorded
+	AuditKey              []byte                  // of the hash that stands for arguments in the audit log, at least 32 bytes
+	AllowedOrigins        []string                // of browser clients, as in httpserver.CORS
+	CallTimeout           time.Duration           // of one tool call; default 30 s
+	CallsPerSecond        int                     // of one grant, on average; default 50 (R-RS-35)
+	Inspect               *inspect.Recorder       // told of messages; nil: nothing is recorded
+	MutualTLS             bool                    // tokens may be bound to certificates
+	Certificates          httpserver.Certificates // where those of agents are
 }
 
 // shared is what all endpoints of a gateway use.
@@ -67,6 +69,7 @@ type shared struct {
 	audit        audit.Store
 	auditKey     []byte
 	timeout      time.Duration
+	certificates httpserver.Certificates
 	methods      map[bool]map[string]handler // by whether the era is modern
 }
 
@@ -126,6 +129,7 @@ func (s *Server) shared() (*shared, error) {
 		audit:        s.Audit,
 		auditKey:     s.AuditKey,
 		timeout:      timeout,
+		certificates: s.Certificates,
 		methods:      map[bool]map[string]handler{true: methods(true), false: methods(false)},
 	}, nil
 }
@@ -139,6 +143,7 @@ func (s *Server) add(r routes, g *shared, api *catalog.API) error {
 	}
 	metadata, err := resource.NewMetadata(oauth.ResourceMetadata{
 		Resource: api.Resource, AuthorizationServers: []string{s.Issuer}, ScopesSupported: api.DefaultScopes, ResourceName: api.Title,
+		TLSClientCertificateBoundAccessTokens: s.MutualTLS,
 	})
 	if err != nil {
 		return err

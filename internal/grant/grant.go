@@ -100,7 +100,10 @@ type Token struct {
 	ExpiresAt int64
 	AMR       []string
 	AuthTime  int64
-	Refresh   *Refresh // that was issued with it; nil if none was
+	// Certificate is the thumbprint of the client's certificate that must be shown
+	// with it (RFC 8705 §3); empty: none.
+	Certificate string
+	Refresh     *Refresh // that was issued with it; nil if none was
 	// Family, Position and Closed are set where a token is read: the refresh tokens
 	// it belongs to, if any, what the reading knew of revocations, and what is
 	// closed of its API. A token of a closed API lives; it opens nothing.

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"slices"
@@ -149,6 +150,14 @@ func (s *KeySet) Names() []string {
 		names = append(names, algorithm+" "+k.KeyID)
 	}
 	return names
+}
+
+// HasCertificate reports whether a certificate, in DER, is that of one of the
+// keys (x5c, RFC 7517 §4.7).
+func (s *KeySet) HasCertificate(der []byte) bool {
+	return slices.ContainsFunc(s.keys, func(k jose.JSONWebKey) bool {
+		return len(k.Certificates) > 0 && subtle.ConstantTimeCompare(k.Certificates[0].Raw, der) == 1
+	})
 }
 
 // has reports whether the set knows kid, or could verify a token without one.

@@ -10,6 +10,9 @@ type ResourceMetadata struct {
 	BearerMethodsSupported []string `json:"bearer_methods_supported"`
 	ResourceName           string   `json:"resource_name,omitempty"`
 	ResourceDocumentation  string   `json:"resource_documentation,omitempty"`
+	// TLSClientCertificateBoundAccessTokens: tokens that are bound to a certificate
+	// are taken here, with it.
+	TLSClientCertificateBoundAccessTokens bool `json:"tls_client_certificate_bound_access_tokens,omitempty"`
 }
 
 // WellKnown returns the URL path of the metadata named suffix for something

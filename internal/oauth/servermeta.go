@@ -31,12 +31,14 @@ type ServerMetadata struct {
 	IDTokenSigningAlgValuesSupported           []string             `json:"id_token_signing_alg_values_supported"`            // likewise
 	RequestURIParameterSupported               bool                 `json:"request_uri_parameter_supported"`                  // OpenID Connect Discovery §3: absent would mean true
 	ServiceDocumentation                       string               `json:"service_documentation,omitempty"`
-	MTLSEndpointAliases                        *MTLSEndpointAliases `json:"mtls_endpoint_aliases,omitempty"` // RFC 8705 §5
+	MTLSEndpointAliases                        *MTLSEndpointAliases `json:"mtls_endpoint_aliases,omitempty"`                      // RFC 8705 §5
+	TLSClientCertificateBoundAccessTokens      bool                 `json:"tls_client_certificate_bound_access_tokens,omitempty"` // RFC 8705 §3.3
 }
 
 // MTLSEndpointAliases are where clients go that show a certificate (RFC 8705
 // §5).
 type MTLSEndpointAliases struct {
-	TokenEndpoint      string `json:"token_endpoint,omitempty"`
-	RevocationEndpoint string `json:"revocation_endpoint,omitempty"`
+	TokenEndpoint         string `json:"token_endpoint,omitempty"`
+	RevocationEndpoint    string `json:"revocation_endpoint,omitempty"`
+	IntrospectionEndpoint string `json:"introspection_endpoint,omitempty"`
 }

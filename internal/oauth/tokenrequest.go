@@ -69,10 +69,19 @@ type Introspection struct {
 	AMR       []string `json:"amr,omitempty"`       // and how (RFC 8176)
 	GrantID   string   `json:"grant_id,omitempty"`  // the grant that everything revocable hangs off
 	Family    string   `json:"family,omitempty"`    // of refresh tokens that it came with
+	// Confirmation is what who brings the token must prove besides; nil: nothing.
+	Confirmation *Confirmation `json:"cnf,omitempty"`
 	// Feed is what the answer knows of revocations.
 	Feed *FeedPosition `json:"feed,omitempty"`
 	// Closed is what is closed of the API that the token is for.
 	Closed *Closed `json:"closed,omitempty"`
+}
+
+// Confirmation says to which key a token is bound (RFC 7800 §3.1).
+type Confirmation struct {
+	// CertificateThumbprint is that of the certificate which must be shown in TLS
+	// (RFC 8705 §3.1).
+	CertificateThumbprint string `json:"x5t#S256,omitempty"`
 }
 
 // Single-valued requests are small; what is larger is an attack or a mistake.

@@ -13,17 +13,17 @@ import (
 
 const (
 	clientColumns = `id, origin, name, uri, application_type, redirect_uris, grant_types, response_types,
-		auth_method, secret_hash, jwks, jwks_uri, scope, created_at, post_logout_redirect_uris, claims`
-	clientValues = `($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`
+		auth_method, secret_hash, jwks, jwks_uri, scope, created_at, post_logout_redirect_uris, claims, certificate_subject`
+	clientValues = `($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
 	insertClient = `INSERT INTO clients (` + clientColumns + `, shape, host)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`
 	addClient = insertClient + ` ON CONFLICT DO NOTHING`
 	putClient = insertClient + ` ON CONFLICT (id) DO UPDATE SET origin = excluded.origin, name = excluded.name,
 		uri = excluded.uri, application_type = excluded.application_type, redirect_uris = excluded.redirect_uris,
 		grant_types = excluded.grant_types, response_types = excluded.response_types,
 		auth_method = excluded.auth_method, secret_hash = excluded.secret_hash, jwks = excluded.jwks,
 		jwks_uri = excluded.jwks_uri, scope = excluded.scope, created_at = excluded.created_at,
-		post_logout_redirect_uris = excluded.post_logout_redirect_uris, claims = excluded.claims, shape = excluded.shape, host = excluded.host`
+		post_logout_redirect_uris = excluded.post_logout_redirect_uris, claims = excluded.claims, certificate_subject = excluded.certificate_subject, shape = excluded.shape, host = excluded.host`
 	selectClient = `SELECT ` + clientColumns + ` FROM clients WHERE id = $1`
 	// holdUnchanged changes nothing, but locks the row if it is as it was read.
 	holdUnchanged = `UPDATE clients SET name = name WHERE (` + clientColumns + `) = ` + clientValues
@@ -91,7 +91,7 @@ func (d *DB) Client(ctx context.Context, id string) (client.Client, error) {
 	var redirects, grants, responses, keys, returns, claims string
 	err := d.reader.QueryRowContext(ctx, selectClient, id).Scan(&c.ID, (*string)(&c.Origin), &c.Name, &c.URI,
 		&c.ApplicationType, &redirects, &grants, &responses, &c.AuthMethod, (*string)(&c.SecretHash), &keys,
-		&c.KeysURI, &c.Scope, &c.CreatedAt, &returns, &claims)
+		&c.KeysURI, &c.Scope, &c.CreatedAt, &returns, &claims, &c.CertificateSubject)
 	if err != nil {
 		return client.Client{}, found("read client", err, client.ErrUnknown)
 	}
@@ -171,5 +171,5 @@ func clientRow(c client.Client) ([]any, error) {
 		}
 	}
 	return []any{c.ID, string(c.Origin), c.Name, c.URI, c.ApplicationType, redirects, toWords(c.GrantTypes),
-		toWords(c.ResponseTypes), c.AuthMethod, string(c.SecretHash), string(c.Keys), c.KeysURI, c.Scope, c.CreatedAt, returns, claims}, nil
+		toWords(c.ResponseTypes), c.AuthMethod, string(c.SecretHash), string(c.Keys), c.KeysURI, c.Scope, c.CreatedAt, returns, claims, c.CertificateSubject}, nil
 }
