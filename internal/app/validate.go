@@ -56,6 +56,7 @@ func (c *Config) Validate() error {
 	c.Documents.validate(report)
 	c.Agent.validate(report, c.URLs.Agent)
 	c.validateTrust(report)
+	c.validateDelegation(report)
 	c.validateAPIs(report)
 	return errors.Join(problems...)
 }

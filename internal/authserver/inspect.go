@@ -65,11 +65,11 @@ func tellExchanged(ctx context.Context, api *catalog.API, subject inspect.Token,
 // opaque is what there is to tell of an access token of ours.
 func opaque(value string, t grant.Token, g grant.Grant) inspect.Token {
 	facts := inspect.Token{
-		Label: inspect.Label(value), Audience: g.Resource, Subject: g.AccountID, ClientID: g.ClientID,
-		Scope: grant.Effective(t, g), Issued: t.IssuedAt, Expires: min(t.ExpiresAt, g.ExpiresAt), Actors: []string{g.ClientID},
+		Label: inspect.Label(value), Audience: g.Resource, Subject: g.AccountID, ClientID: grant.Holder(t, g),
+		Scope: grant.Effective(t, g), Issued: t.IssuedAt, Expires: min(t.ExpiresAt, g.ExpiresAt), Actors: grant.Chain(t, g),
 	}
 	if g.AccountID == "" { // it acts for itself
-		facts.Subject, facts.Actors = g.ClientID, nil
+		facts.Subject = g.ClientID
 	}
 	return facts
 }

@@ -104,10 +104,15 @@ func (s *Server) worth(r *http.Request, asks client.Client, value string) (oauth
 	if subject == "" {
 		subject = g.ClientID
 	}
+	var act *oauth.Actor
+	granted := ""
+	if len(t.Actors) > 0 {
+		act, granted = actChain(grant.Chain(t, g)), g.ClientID
+	}
 	return oauth.Introspection{
-		Active: true, Scope: oauth.FormatScope(grant.Effective(t, g)), ClientID: g.ClientID, TokenType: "Bearer",
+		Active: true, Scope: oauth.FormatScope(grant.Effective(t, g)), ClientID: grant.Holder(t, g), TokenType: "Bearer",
 		Exp: min(t.ExpiresAt, g.ExpiresAt), Iat: t.IssuedAt, Sub: subject, Aud: g.Resource, Iss: s.Issuer, GrantID: g.ID, AuthTime: t.AuthTime, AMR: t.AMR,
-		Family: t.Family, Feed: &t.Position, Closed: t.Closed, Confirmation: confirmation(t),
+		Family: t.Family, Feed: &t.Position, Closed: t.Closed, Confirmation: confirmation(t), Act: act, GrantClientID: granted,
 	}, nil
 }
 

@@ -36,7 +36,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 		return oauth.NewError(oauth.InvalidRequest, "token is missing")
 	}
 	now, hash := time.Now(), secret.Sum(form.Get("token"))
-	g, err := s.grantOf(r.Context(), hash, now)
+	g, holder, err := s.grantOf(r.Context(), hash, now)
 	if errors.Is(err, grant.ErrNotFound) { // and no entry either: tokens can be invented without end
 		w.WriteHeader(http.StatusOK)
 		return nil
@@ -44,7 +44,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if g.ClientID != c.ID {
+	if holder != c.ID {
 		return oauth.NewError(oauth.InvalidGrant, "the token was issued to another client, which alone may revoke it")
 	}
 	told.Belongs(keysOf(g))
@@ -60,11 +60,12 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// grantOf returns the live grant that an access or refresh token hangs off.
-func (s *Server) grantOf(ctx context.Context, h secret.Hash, now time.Time) (grant.Grant, error) {
-	_, g, err := s.Grants.Token(ctx, h, now)
+// grantOf returns the live grant that an access or refresh token hangs off, and
+// to whom the token was issued.
+func (s *Server) grantOf(ctx context.Context, h secret.Hash, now time.Time) (g grant.Grant, holder string, err error) {
+	t, g, err := s.Grants.Token(ctx, h, now)
 	if errors.Is(err, grant.ErrNotFound) {
 		_, g, err = s.Grants.Refresh(ctx, h, now)
 	}
-	return g, err
+	return g, grant.Holder(t, g), err
 }

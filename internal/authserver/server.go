@@ -21,7 +21,7 @@ import (
 	"gatehouse/internal/trust"
 )
 
-// Server is the authorization server. All exported fields but the last ten
+// Server is the authorization server. All exported fields but the last eleven
 // are required.
 type Server struct {
 	Issuer        string         // its identifier and base URL, without trailing slash
@@ -47,11 +47,12 @@ type Server struct {
 	PlainHTTP      []string       // hosts where http redirects are tolerated (security.md 17)
 	Demo           bool           // the pages say that this is a demonstration
 	People         []PersonView
-	Inspect        *inspect.Recorder // told of messages; nil: nothing is recorded
-	Messages       inspect.Store     // that were recorded; nil: there are none
-	Trust          *trust.Trust      // whose assertions are believed; nil: nobody's
-	Console        *catalog.API      // the administration at its own address; nil: there is none
-	MutualTLS      *MutualTLS        // by which clients prove who they are; nil: none does
+	Inspect        *inspect.Recorder  // told of messages; nil: nothing is recorded
+	Messages       inspect.Store      // that were recorded; nil: there are none
+	Trust          *trust.Trust       // whose assertions are believed; nil: nobody's
+	Console        *catalog.API       // the administration at its own address; nil: there is none
+	Delegation     []grant.Delegation // who may act for whom
+	MutualTLS      *MutualTLS         // by which clients prove who they are; nil: none does
 
 	pages     *page.Set
 	cookies   cookieJar

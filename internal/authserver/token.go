@@ -47,9 +47,12 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	}
 	httpserver.Note(r.Context(), "grant_type", knownGrantType(form.Get("grant_type")))
 	var answer *oauth.TokenResponse
-	if isFederation(form) { // the assertion says who it is
+	switch {
+	case isFederation(form): // the assertion says who it is
 		answer, err = s.federate(r, form)
-	} else {
+	case isDelegation(form):
+		answer, err = s.delegate(r, form)
+	default:
 		answer, err = s.grantTo(r, form)
 	}
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/internal/account"
@@ -23,7 +24,7 @@ import (
 // Scope and lifetime only narrow.
 func (s *Server) exchange(ctx context.Context, r tokenRequest) (*oauth.TokenResponse, error) {
 	if r.Client.Origin != client.Gateway {
-		return nil, oauth.NewError(oauth.UnauthorizedClient, "token exchange is for this installation's gateways")
+		return nil, oauth.NewError(oauth.UnauthorizedClient, "token exchange without actor_token is for this installation's gateways")
 	}
 	if err := checkExchange(r); err != nil {
 		return nil, err
@@ -51,7 +52,7 @@ func (s *Server) exchange(ctx context.Context, r tokenRequest) (*oauth.TokenResp
 		return nil, err
 	}
 	if have := api.Expand(grant.Effective(token, g)); len(scopes) == 0 || !oauth.Subset(scopes, have) {
-		return nil, s.lacking(ctx, api, g, oauth.Without(scopes, have), now)
+		return nil, s.lacking(ctx, api, token, g, oauth.Without(scopes, have), now)
 	}
 	return s.mintForAPI(ctx, r, api, token, g, scopes, now)
 }
@@ -59,9 +60,9 @@ func (s *Server) exchange(ctx context.Context, r tokenRequest) (*oauth.TokenResp
 // lacking refuses an exchange, and keeps for the next consent what was missing
 // (security.md 3): only here, where the gateway has proven who it is, only for
 // a person's grant, and only what the API has.
-func (s *Server) lacking(ctx context.Context, api *catalog.API, g grant.Grant, missing []string, now time.Time) error {
+func (s *Server) lacking(ctx context.Context, api *catalog.API, token grant.Token, g grant.Grant, missing []string, now time.Time) error {
 	known := slices.DeleteFunc(slices.Clone(missing), func(name string) bool { _, ok := api.Scopes[name]; return !ok })
-	if g.AccountID != "" && len(known) > 0 {
+	if g.AccountID != "" && len(known) > 0 && len(token.Actors) == 0 { // what another lacked is not the agent's to ask for
 		if err := s.StepUps.NoteMissing(ctx, g.ID, known, now); err != nil {
 			return err
 		}
@@ -78,8 +79,8 @@ func checkExchange(r tokenRequest) error {
 		return oauth.NewError(oauth.InvalidRequest, "subject_token is missing")
 	case f.Get("subject_token_type") != oauth.TokenTypeAccessToken:
 		return oauth.NewError(oauth.InvalidRequest, "subject_token_type must be "+oauth.TokenTypeAccessToken)
-	case f.Has("actor_token") || f.Has("actor_token_type"):
-		return oauth.NewError(oauth.InvalidRequest, "the actor is the authenticated gateway; send no actor_token")
+	case f.Has("actor_token_type"):
+		return oauth.NewError(oauth.InvalidRequest, "actor_token_type comes with actor_token")
 	case f.Has("requested_token_type") && f.Get("requested_token_type") != oauth.TokenTypeJWT && f.Get("requested_token_type") != oauth.TokenTypeAccessToken:
 		return oauth.NewError(oauth.InvalidRequest, "requested_token_type must be an access token or a JWT")
 	case f.Get("audience") == "":
@@ -99,14 +100,16 @@ func (s *Server) mintForAPI(ctx context.Context, r tokenRequest, api *catalog.AP
 		return nil, &oauth.Error{Code: oauth.InvalidGrant, Description: "the client of subject_token is gone", Cause: err}
 	}
 	var person account.Account
-	act := &jose.Actor{Sub: r.Client.ID}
+	var act *jose.Actor
+	for _, id := range slices.Backward(append([]string{r.Client.ID}, grant.Chain(token, g)...)) {
+		act = &jose.Actor{Sub: id, Act: act}
+	}
 	subject := g.ClientID // acting for itself, the agent is the subject
 	if g.AccountID != "" {
 		if person, err = s.Accounts.Account(ctx, g.AccountID); err != nil {
 			return nil, &oauth.Error{Code: oauth.InvalidGrant, Description: "the account of subject_token is gone", Cause: err}
 		}
 		subject = g.AccountID
-		act.Act = &jose.Actor{Sub: g.ClientID}
 	}
 	expires := min(now.Add(AccessLifetime).Unix(), token.ExpiresAt, g.ExpiresAt)
 	claims := jose.AccessClaims{
@@ -118,9 +121,12 @@ func (s *Server) mintForAPI(ctx context.Context, r tokenRequest, api *catalog.AP
 	if err != nil {
 		return nil, err
 	}
+	detail := map[string]string{"jti": claims.ID, "scope": claims.Scope, "gateway": r.Client.ID}
+	if len(token.Actors) > 0 {
+		detail["actors"] = strings.Join(grant.Chain(token, g), " ")
+	}
 	if err := s.record(ctx, audit.Entry{
-		Kind: audit.Exchange, Outcome: audit.Done, AccountID: g.AccountID, ClientID: g.ClientID, GrantID: g.ID, API: api.Name,
-		Detail: map[string]string{"jti": claims.ID, "scope": claims.Scope, "gateway": r.Client.ID},
+		Kind: audit.Exchange, Outcome: audit.Done, AccountID: g.AccountID, ClientID: grant.Holder(token, g), GrantID: g.ID, API: api.Name, Detail: detail,
 	}); err != nil {
 		return nil, err
 	}

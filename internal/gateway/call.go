@@ -30,6 +30,26 @@ type caller struct {
 	oauth.Introspection
 }
 
+// forPerson reports whether the subject is a person: else a client acts for
+// itself, or another for it.
+func (c caller) forPerson() bool {
+	if c.GrantClientID != "" {
+		return c.Sub != c.GrantClientID
+	}
+	return c.Sub != c.ClientID
+}
+
+// chain is who acts for the subject, whoever came last first.
+func (c caller) chain() (ids []string) {
+	for act := c.Act; act != nil; act = act.Act {
+		ids = append(ids, act.Sub)
+	}
+	if c.Act == nil && c.forPerson() {
+		ids = []string{c.ClientID}
+	}
+	return ids
+}
+
 // limitKey names whose calls are counted together: those under one grant,
 // whichever token of it they carry.
 func (c caller) limitKey() string {
@@ -185,7 +205,7 @@ func (e *endpoint) entry(ctx context.Context, c caller, tool *catalog.Tool, args
 		ID: audit.NewID(now), Time: now.UnixMilli(), Kind: audit.Call, Outcome: audit.Started,
 		ClientID: c.ClientID, GrantID: c.GrantID, API: e.api.Name, Tool: tool.Name, RequestID: httpserver.RequestID(ctx),
 	}
-	if c.Sub != c.ClientID { // else the client acts for itself
+	if c.forPerson() {
 		entry.AccountID = c.Sub
 	}
 	mac := hmac.New(sha256.New, e.auditKey)
@@ -201,6 +221,9 @@ func (e *endpoint) entry(ctx context.Context, c caller, tool *catalog.Tool, args
 	entry.Detail = map[string]string{
 		"arguments":      strings.Join(names, " "),
 		"arguments_hmac": base64.RawURLEncoding.EncodeToString(mac.Sum(nil)),
+	}
+	if c.Act != nil {
+		entry.Detail["actors"] = strings.Join(c.chain(), " ")
 	}
 	return entry
 }

@@ -36,7 +36,7 @@ func tellCaller(ctx context.Context, c caller) {
 		return
 	}
 	keys := inspect.Keys{ClientID: c.ClientID, GrantID: c.GrantID}
-	if c.Sub != c.ClientID {
+	if c.forPerson() {
 		keys.AccountID = c.Sub
 	}
 	d.Belongs(keys)
@@ -44,14 +44,10 @@ func tellCaller(ctx context.Context, c caller) {
 }
 
 func factsOf(c caller) inspect.Token {
-	t := inspect.Token{
+	return inspect.Token{
 		Label: inspect.Label(c.token), Audience: c.Aud, Subject: c.Sub, ClientID: c.ClientID,
-		Scope: strings.Fields(c.Scope), Issued: c.Iat, Expires: c.Exp,
+		Scope: strings.Fields(c.Scope), Issued: c.Iat, Expires: c.Exp, Actors: c.chain(),
 	}
-	if c.Sub != c.ClientID {
-		t.Actors = []string{c.ClientID}
-	}
-	return t
 }
 
 // tellMethod tells what is asked, as far as it are words of MCP.

@@ -103,7 +103,12 @@ type Token struct {
 	// Certificate is the thumbprint of the client's certificate that must be shown
 	// with it (RFC 8705 §3); empty: none.
 	Certificate string
-	Refresh     *Refresh // that was issued with it; nil if none was
+	// Actors act for the grant's parties, whoever came last first (RFC 8693 §4.1);
+	// empty: the grant's own client alone. Parent is the token that theirs was made
+	// from; it ends with that.
+	Actors  []string
+	Parent  secret.Hash
+	Refresh *Refresh // that was issued with it; nil if none was
 	// Family, Position and Closed are set where a token is read: the refresh tokens
 	// it belongs to, if any, what the reading knew of revocations, and what is
 	// closed of its API. A token of a closed API lives; it opens nothing.
@@ -191,7 +196,11 @@ type Store interface {
 	// grant of the same parties is reused; if it was agreed to in another way
 	// (Agreed), it is not changed, and ErrChanged if it does not cover the token.
 	Issue(ctx context.Context, g Grant, t Token, now time.Time) error
-	// Token returns a live token of a live grant, else ErrNotFound.
+	// Delegate stores a token for an actor, of the grant that its Parent hangs off.
+	// ErrNotFound if the parent or the actor has ended meanwhile.
+	Delegate(ctx context.Context, t Token, now time.Time) error
+	// Token returns a live token of a live grant, else ErrNotFound; one whose actors
+	// are ended or paused is not live.
 	Token(ctx context.Context, h secret.Hash, now time.Time) (Token, Grant, error)
 	// Revoke ends a grant and all that hangs off it; ending it twice is no error.
 	Revoke(ctx context.Context, grantID string, now time.Time) error

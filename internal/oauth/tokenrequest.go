@@ -69,12 +69,24 @@ type Introspection struct {
 	AMR       []string `json:"amr,omitempty"`       // and how (RFC 8176)
 	GrantID   string   `json:"grant_id,omitempty"`  // the grant that everything revocable hangs off
 	Family    string   `json:"family,omitempty"`    // of refresh tokens that it came with
+	// Act is who acts, and before whom, where it is not the subject or its agent
+	// (RFC 8693 §4.1).
+	Act *Actor `json:"act,omitempty"`
+	// GrantClientID is whose the grant is, where that is not ClientID.
+	GrantClientID string `json:"grant_client_id,omitempty"`
 	// Confirmation is what who brings the token must prove besides; nil: nothing.
 	Confirmation *Confirmation `json:"cnf,omitempty"`
 	// Feed is what the answer knows of revocations.
 	Feed *FeedPosition `json:"feed,omitempty"`
 	// Closed is what is closed of the API that the token is for.
 	Closed *Closed `json:"closed,omitempty"`
+}
+
+// Actor is who acts on behalf of a subject, and inside it who acted before (RFC
+// 8693 §4.1).
+type Actor struct {
+	Sub string `json:"sub"`
+	Act *Actor `json:"act,omitempty"`
 }
 
 // Confirmation says to which key a token is bound (RFC 7800 §3.1).

@@ -53,13 +53,21 @@ type thing struct{ subject, id string }
 // Holder is what a token hangs off; empty members do not apply.
 type Holder struct {
 	Token, Family, Grant, Client, Account string
-	API                                   string // resource of the API's endpoint
-	Tool                                  string // the same, of a token that was made for a tool there
+	Actors                                []string // clients beside Client
+	API                                   string   // resource of the API's endpoint
+	Tool                                  string   // the same, of a token that was made for a tool there
 }
 
 // HolderOf returns what an answer about a token tells of it.
 func HolderOf(t oauth.Introspection) Holder {
-	return Holder{Family: t.Family, Grant: t.GrantID, Client: t.ClientID, Account: t.Sub, API: t.Aud}
+	h := Holder{Family: t.Family, Grant: t.GrantID, Client: t.ClientID, Account: t.Sub, API: t.Aud}
+	if t.Act != nil {
+		h.Actors = append(h.Actors, t.GrantClientID)
+	}
+	for act := t.Act; act != nil; act = act.Act {
+		h.Actors = append(h.Actors, act.Sub)
+	}
+	return h
 }
 
 // Standing is what a Feed knows of something that was read at a position.
@@ -146,6 +154,11 @@ func (f *Feed) standing(r Reading, h Holder) Standing {
 		{oauth.SubjectTool, h.Tool},
 	} {
 		if f.latest[t] > p.Number {
+			return Overtaken
+		}
+	}
+	for _, id := range h.Actors {
+		if f.latest[thing{oauth.SubjectClient, id}] > p.Number {
 			return Overtaken
 		}
 	}

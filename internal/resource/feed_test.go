@@ -110,6 +110,7 @@ func (s *fedAS) introspect(w http.ResponseWriter, r *http.Request) {
 		a = oauth.Introspection{
 			Active: true, Aud: users, Sub: "account " + token, ClientID: "client " + token, GrantID: "grant " + token, Family: "family " + token,
 			Scope: "users:read", Exp: time.Now().Add(time.Hour).Unix(), Feed: &oauth.FeedPosition{Epoch: s.epoch, Number: s.number}, Closed: s.closed[users],
+			GrantClientID: "first " + token, Act: &oauth.Actor{Sub: "client " + token, Act: &oauth.Actor{Sub: "between " + token}},
 		}
 	}
 	then, late := s.onAsk, s.late
@@ -216,6 +217,28 @@ func TestFeedEndsTokens(t *testing.T) {
 				wants(t, i, "t", nil)
 				wants(t, i, "other", nil)
 				s.end("t", subject)
+				time.Sleep(time.Second)
+				wants(t, i, "t", resource.ErrInvalid)
+				wants(t, i, "other", nil)
+				if n := s.questions(); n != 3 {
+					t.Errorf("%d questions; only the ended token needs a second one", n)
+				}
+			})
+		})
+	}
+}
+
+// Who acts for somebody by way of others loses it with each of them.
+func TestFeedEndsWhatHangsOffALink(t *testing.T) {
+	for _, link := range []string{"client t", "between t", "first t"} {
+		t.Run(link, func(t *testing.T) {
+			fed(t, func(t *testing.T, s *fedAS, i *resource.Introspector) {
+				wants(t, i, "t", nil)
+				wants(t, i, "other", nil)
+				s.set(func() {
+					s.dead["t"] = true
+					s.announce(oauth.SubjectClient, link)
+				})
 				time.Sleep(time.Second)
 				wants(t, i, "t", resource.ErrInvalid)
 				wants(t, i, "other", nil)

@@ -20,10 +20,10 @@ const (
 	redeemCode = `UPDATE codes SET used_at = $2 WHERE hash = $1 AND used_at IS NULL AND expires_at > $2
 		AND EXISTS (SELECT 1 FROM grants g WHERE g.id = codes.grant_id AND ` + grantLive + `) RETURNING grant_id`
 	usedCode    = `SELECT grant_id, used_at FROM codes WHERE hash = $1 AND used_at IS NOT NULL`
-	insertToken = `INSERT INTO tokens (hash, grant_id, family, scopes, issued_at, expires_at, amr, auth_time, certificate)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+	insertToken = `INSERT INTO tokens (hash, grant_id, family, scopes, issued_at, expires_at, amr, auth_time, certificate, actors, parent)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 	// The feed's position is of the same moment as the token (security.md 10).
-	selectToken = `SELECT t.scopes, t.issued_at, t.expires_at, t.amr, t.auth_time, t.certificate, t.family, f.epoch, f.number, ` + anyClosed + `, ` + grantColumns + `
+	selectToken = `SELECT t.scopes, t.issued_at, t.expires_at, t.amr, t.auth_time, t.certificate, t.actors, t.family, f.epoch, f.number, ` + anyClosed + `, ` + grantColumns + `
 		FROM tokens t JOIN grants g ON g.id = t.grant_id CROSS JOIN feed f WHERE t.hash = $1 AND t.expires_at > $2 AND ` + grantLive + notPaused
 )
 
@@ -81,11 +81,16 @@ func refuseReplay(ctx context.Context, q runner, h secret.Hash, now time.Time) (
 // Token implements grant.Store.
 func (d *DB) Token(ctx context.Context, h secret.Hash, now time.Time) (grant.Token, grant.Grant, error) {
 	t := grant.Token{Hash: h}
-	var scopes, amr string
+	var scopes, amr, actors string
 	var closed bool
 	g, err := scanGrant(d.reader.QueryRowContext(ctx, selectToken, string(h), now.Unix()), &scopes, &t.IssuedAt,
-		&t.ExpiresAt, &amr, &t.AuthTime, &t.Certificate, &t.Family, &t.Position.Epoch, &t.Position.Number, &closed)
+		&t.ExpiresAt, &amr, &t.AuthTime, &t.Certificate, &actors, &t.Family, &t.Position.Epoch, &t.Position.Number, &closed)
 	if err != nil {
+		return grant.Token{}, grant.Grant{}, found("read token", err, grant.ErrNotFound)
+	}
+	t.Actors = fromWords(actors)
+	// What is read after the token is at least as new.
+	if err := d.actorsLive(ctx, t.Actors); err != nil {
 		return grant.Token{}, grant.Grant{}, found("read token", err, grant.ErrNotFound)
 	}
 	if closed { // hardly ever; what is read after the token is at least as new
@@ -118,6 +123,6 @@ func putAccess(ctx context.Context, q runner, t grant.Token, grantID string) err
 		family = t.Refresh.Family
 	}
 	_, err := q.ExecContext(ctx, insertToken, string(t.Hash), grantID, family, toWords(t.Scopes), t.IssuedAt, t.ExpiresAt,
-		toWords(t.AMR), t.AuthTime, t.Certificate)
+		toWords(t.AMR), t.AuthTime, t.Certificate, toWords(t.Actors), string(t.Parent))
 	return err
 }

@@ -111,6 +111,12 @@ func (d *DB) endParty(ctx context.Context, what, subject, whose, id, besides str
 		if err != nil {
 			return err
 		}
+		if subject == oauth.SubjectClient {
+			// By what follows, gateways hear of it together with the client.
+			if err := endActor(ctx, q, id); err != nil {
+				return err
+			}
+		}
 		n, err := changed(q.ExecContext(ctx, endGrantsOf+whose, id, now.Unix()))
 		if err != nil {
 			return err

@@ -353,7 +353,7 @@ func TestFeedComesToAnOldDatabase(t *testing.T) {
 				`DROP INDEX audit_sign`, `DROP INDEX audit_request`, `DROP INDEX audit_token`, `DROP INDEX accounts_search`, `DROP INDEX clients_search`,
 				`DROP TABLE agents`, `DROP INDEX clients_shape`, `DROP INDEX grants_of_client`, `ALTER TABLE clients DROP COLUMN shape`, `ALTER TABLE clients DROP COLUMN host`, `ALTER TABLE accounts DROP COLUMN search_name`, `ALTER TABLE clients DROP COLUMN search_name`, `DROP TABLE audit_refused`,
 				`DROP INDEX audit_unshipped`, `ALTER TABLE audit DROP COLUMN shipped`, `DROP TABLE pauses`, `DROP TABLE messages`, `DROP TABLE inspections`, `ALTER TABLE requests DROP COLUMN nonce`, `ALTER TABLE codes DROP COLUMN nonce`,
-				`ALTER TABLE clients DROP COLUMN post_logout_redirect_uris`, `ALTER TABLE clients DROP COLUMN claims`, `ALTER TABLE clients DROP COLUMN certificate_subject`, `ALTER TABLE tokens DROP COLUMN certificate`, `DROP INDEX accounts_role`, `DROP TABLE invitations`, `DELETE FROM meta WHERE name = 'administrators'`, `ALTER TABLE accounts DROP COLUMN role`, `DROP TABLE documents`, `DELETE FROM schema_version WHERE version_id >= 2`,
+				`ALTER TABLE clients DROP COLUMN post_logout_redirect_uris`, `ALTER TABLE clients DROP COLUMN claims`, `ALTER TABLE clients DROP COLUMN certificate_subject`, `ALTER TABLE tokens DROP COLUMN certificate`, `DROP INDEX tokens_delegated`, `ALTER TABLE tokens DROP COLUMN actors`, `ALTER TABLE tokens DROP COLUMN parent`, `DROP INDEX accounts_role`, `DROP TABLE invitations`, `DELETE FROM meta WHERE name = 'administrators'`, `ALTER TABLE accounts DROP COLUMN role`, `DROP TABLE documents`, `DELETE FROM schema_version WHERE version_id >= 2`,
 			) {
 				_, err := old.ExecContext(ctx, statement)
 				must(t, err)

@@ -33,10 +33,11 @@ const (
 	endFamily     = `UPDATE families SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL`
 	endAccess     = `DELETE FROM tokens WHERE family = $1`
 	eraseSealed   = `UPDATE refresh_tokens SET sealed = '' WHERE sealed <> '' AND used_at <= $1`
-	ownerOfToken  = `SELECT g.client_id FROM tokens t JOIN grants g ON g.id = t.grant_id WHERE t.hash = $1`
+	ownerOfToken  = `SELECT g.client_id, g.id, t.actors FROM tokens t JOIN grants g ON g.id = t.grant_id WHERE t.hash = $1`
 	ownerOfFamily = `SELECT g.client_id FROM refresh_tokens r JOIN families f ON f.id = r.family JOIN grants g ON g.id = f.grant_id
 		WHERE r.hash = $1`
-	deleteToken = `DELETE FROM tokens WHERE hash = $1`
+	grantOfFamily = `SELECT grant_id FROM families WHERE id = $1`
+	deleteToken   = `DELETE FROM tokens WHERE hash = $1`
 )
 
 // Refresh implements grant.Store.
@@ -124,20 +125,33 @@ func endWholeFamily(ctx context.Context, q runner, family string, now time.Time)
 	if _, err := q.ExecContext(ctx, endAccess, family); err != nil {
 		return err
 	}
+	var grantID string
+	if err := q.QueryRowContext(ctx, grantOfFamily, family).Scan(&grantID); err != nil {
+		return err
+	}
+	if err := endDelegated(ctx, q, grantID, now); err != nil {
+		return err
+	}
 	return announce(ctx, q, oauth.SubjectFamily, family, now)
 }
 
 // End implements grant.Store.
 func (d *DB) End(ctx context.Context, h secret.Hash, clientID string, now time.Time) error {
 	return d.do(ctx, "revoke token", func(ctx context.Context, q runner) error {
-		var owner string
-		err := q.QueryRowContext(ctx, ownerOfToken, string(h)).Scan(&owner)
+		var owner, grantID, actors string
+		err := q.QueryRowContext(ctx, ownerOfToken, string(h)).Scan(&owner, &grantID, &actors)
+		if actors != "" {
+			owner = fromWords(actors)[0]
+		}
 		switch {
 		case err == nil && owner != clientID:
 			return grant.ErrForeign
 		case err == nil:
 			n, err := changed(q.ExecContext(ctx, deleteToken, string(h)))
 			if err != nil || n == 0 {
+				return err
+			}
+			if err := endDelegated(ctx, q, grantID, now); err != nil {
 				return err
 			}
 			return announce(ctx, q, oauth.SubjectToken, string(h), now)
@@ -150,7 +164,7 @@ func (d *DB) End(ctx context.Context, h secret.Hash, clientID string, now time.T
 		if owner != clientID {
 			return grant.ErrForeign
 		}
-		var family, grantID string
+		var family string
 		err = q.QueryRowContext(ctx, lockFamily, string(h), now.Unix()).Scan(&family, &grantID)
 		if err != nil {
 			return found("read refresh token", err, grant.ErrNotFound)
