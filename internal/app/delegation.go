@@ -15,8 +15,12 @@ type Delegation struct {
 	// Actor is the ID of the agent that acts; an administrator must have added it.
 	// Required.
 	Actor string `yaml:"actor"`
-	// For are the IDs of the agents from which it may take over. Required.
+	// For are the IDs of the agents from which it may take over. Required, unless
+	// people may.
 	For []string `yaml:"for"`
+	// People says whether people may let it act for them with nobody there: on their
+	// own page, for what they choose and until when.
+	People bool `yaml:"people"`
 	// APIs are the names of those where it may. Required.
 	APIs []string `yaml:"apis"`
 	// Scopes are the most that it gets. Default: what the token has that it takes
@@ -33,7 +37,7 @@ func (c *Config) validateDelegation(report reporter) {
 		if d.Actor == "" {
 			report(at("actor"), "is missing; name the ID of a client")
 		}
-		if len(d.For) == 0 || slices.Contains(d.For, "") || slices.Contains(d.For, "*") {
+		if len(d.For) == 0 && !d.People || slices.Contains(d.For, "") || slices.Contains(d.For, "*") {
 			report(at("for"), "must name the clients by their IDs; there is no way to say all")
 		}
 		if slices.Contains(d.For, d.Actor) {
@@ -59,7 +63,7 @@ func (c *Config) validateDelegation(report reporter) {
 func (c *Config) delegation() ([]grant.Delegation, error) {
 	var rules []grant.Delegation
 	for _, d := range c.Delegation {
-		rule := grant.Delegation{Actor: d.Actor, For: d.For, Scopes: d.Scopes}
+		rule := grant.Delegation{Actor: d.Actor, For: d.For, People: d.People, Scopes: d.Scopes}
 		for _, a := range c.APIs {
 			if !slices.Contains(d.APIs, a.Name) {
 				continue

@@ -105,7 +105,9 @@ func Demo(o DemoOptions) (Config, error) {
 			},
 		}},
 		Trust: []TrustedIssuer{clusterTrust(o.Data)},
-		demo:  &demoSettings{home: at(domain), data: o.Data},
+		// The cluster's agent may also act for people who are not there, if they say so.
+		Delegation: []Delegation{{Actor: demoWorkload, People: true, APIs: []string{"customers"}, Scopes: []string{"users:read", "orders:read"}}},
+		demo:       &demoSettings{home: at(domain), data: o.Data},
 	}
 	c.addAdministration()
 	names := []string{domain, "login." + domain, "mcp." + domain, "api." + domain, "admin." + domain, agentHost}

@@ -47,6 +47,7 @@ func (s *Server) showAccount(w http.ResponseWriter, r *http.Request) error {
 // what it says is not up to whoever made the link.
 var notices = map[string]string{
 	"ended":    "The connection has ended. Within a second nothing that the agent tries in your name succeeds.",
+	"standing": "The agent may act for you until the day that you chose. It is listed below; narrow it or end it there.",
 	"narrowed": "The agent may do less now. What you switched off ends within a second.",
 }
 
@@ -86,6 +87,11 @@ func (s *Server) accountPage(w http.ResponseWriter, r *http.Request, acc account
 		return err
 	}
 	view := AccountView{Host: s.cookies.host, Account: acc.Name, Notice: notice, Problem: problem}
+	offers, err := s.offers(r.Context())
+	if err != nil {
+		return err
+	}
+	view.Later = len(offers) > 0
 	for _, c := range list {
 		v, err := s.connectionView(r.Context(), c)
 		if err != nil {
@@ -99,7 +105,7 @@ func (s *Server) accountPage(w http.ResponseWriter, r *http.Request, acc account
 func (s *Server) connectionView(ctx context.Context, c grant.Connection) (ConnectionView, error) {
 	v := ConnectionView{
 		ID: c.ID, API: c.Resource, Since: time.Unix(c.CreatedAt, 0), Until: time.Unix(c.ExpiresAt, 0),
-		LastTool: c.LastTool, LastTime: c.LastTime, LastWell: c.LastWell,
+		LastTool: c.LastTool, LastTime: c.LastTime, LastWell: c.LastWell, Standing: c.Standing(),
 	}
 	agent, err := s.storedClient(ctx, c.ClientID)
 	switch {

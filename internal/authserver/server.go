@@ -125,6 +125,8 @@ func (s *Server) Handler() (http.Handler, error) {
 	mux.Handle("GET /account/messages/{flow}/export", s.browser(s.exportFlow))
 	mux.Handle("POST /account/end", s.browser(s.endConnection))
 	mux.Handle("POST /account/narrow", s.browser(s.narrowConnection))
+	mux.Handle("GET /account/standing", s.browser(s.showStanding))
+	mux.Handle("POST /account/standing", s.browser(s.allowStanding))
 	mux.Handle("POST /account/leave", s.browser(s.leave))
 	mux.Handle("GET /invitation", s.browser(s.openInvitation))
 	mux.Handle("POST /invitation", s.browser(s.acceptInvitation))

@@ -45,8 +45,12 @@ func (s *Server) delegate(r *http.Request, form url.Values) (*oauth.TokenRespons
 	httpserver.Note(ctx, "client_id", actor.Client.ID)
 	told := inspect.Of(ctx)
 	told.Asked("client_id", actor.Client.ID)
+	told.Belongs(inspect.Keys{ClientID: actor.Client.ID})
 	if err := checkDelegation(form); err != nil {
 		return nil, err
+	}
+	if form.Get("subject_token_type") == oauth.TokenTypeAccount {
+		return s.actForPerson(ctx, actor, now)
 	}
 	token, g, err := s.Grants.Token(ctx, secret.Sum(form.Get("subject_token")), now)
 	if errors.Is(err, grant.ErrNotFound) {
@@ -154,8 +158,8 @@ func checkDelegation(f url.Values) error {
 	switch {
 	case f.Get("subject_token") == "":
 		return oauth.NewError(oauth.InvalidRequest, "subject_token is missing")
-	case f.Get("subject_token_type") != oauth.TokenTypeAccessToken:
-		return oauth.NewError(oauth.InvalidRequest, "subject_token_type must be "+oauth.TokenTypeAccessToken)
+	case f.Get("subject_token_type") != oauth.TokenTypeAccessToken && f.Get("subject_token_type") != oauth.TokenTypeAccount:
+		return oauth.NewError(oauth.InvalidRequest, "subject_token_type must be "+oauth.TokenTypeAccessToken+" or "+oauth.TokenTypeAccount)
 	case f.Has("requested_token_type") && f.Get("requested_token_type") != oauth.TokenTypeAccessToken:
 		return oauth.NewError(oauth.InvalidRequest, "requested_token_type must be an access token")
 	case f.Has("audience"):

@@ -62,7 +62,7 @@ func (s *Server) exchange(ctx context.Context, r tokenRequest) (*oauth.TokenResp
 // a person's grant, and only what the API has.
 func (s *Server) lacking(ctx context.Context, api *catalog.API, token grant.Token, g grant.Grant, missing []string, now time.Time) error {
 	known := slices.DeleteFunc(slices.Clone(missing), func(name string) bool { _, ok := api.Scopes[name]; return !ok })
-	if g.AccountID != "" && len(known) > 0 && len(token.Actors) == 0 { // what another lacked is not the agent's to ask for
+	if g.AccountID != "" && len(known) > 0 && len(token.Actors) == 0 && !g.Standing() { // what another lacked is not the agent's to ask for
 		if err := s.StepUps.NoteMissing(ctx, g.ID, known, now); err != nil {
 			return err
 		}

@@ -137,6 +137,7 @@ type AccountView struct {
 	Host        string
 	Account     string
 	Connections []ConnectionView
+	Later       bool   // there are agents that may act for people later
 	Notice      string // what was done, or empty
 	Problem     string // what went wrong and what to do, or empty
 }
@@ -151,6 +152,27 @@ type ConnectionView struct {
 	LastTool     string    // that it called; empty if none
 	LastTime     time.Time // when
 	LastWell     bool      // the call was carried out
+	Standing     bool      // it may act with nobody there
+}
+
+// StandingView fills standing.html. It posts to /account/standing: "account" is
+// whom the page showed, "agent" and "api" which offer, "scope" once for each
+// switch that is on, and "until" a day.
+type StandingView struct {
+	Host                    string
+	Account                 string
+	Offers                  []OfferView
+	Until, Earliest, Latest time.Time
+	Problem                 string // what went wrong and what to do, or empty
+}
+
+// OfferView is an agent that may act for people at an API.
+type OfferView struct {
+	Agent   AgentView
+	API     string
+	APIName string
+	Scopes  []ScopeView
+	Claims  []ClaimView // that the API would be told
 }
 
 // LogoutView fills logout.html. It posts to /logout what the request had, and

@@ -19,6 +19,10 @@ type Connection struct {
 type Connections interface {
 	// Connections returns the account's live grants, newest first.
 	Connections(ctx context.Context, accountID string, now time.Time) ([]Connection, error)
+	// Allow stores a standing delegation, in the place of one of the same parties.
+	// ErrChanged if the account allowed that client something there in another way;
+	// client.ErrUnknown if the client is gone.
+	Allow(ctx context.Context, g Grant, now time.Time) error
 	// Narrow takes away what is not in keep. It never adds, and leaves at least
 	// one scope: ErrNotFound if keep has none of the grant's.
 	Narrow(ctx context.Context, accountID, grantID string, keep []string, now time.Time) error

@@ -196,8 +196,9 @@ type Store interface {
 	// grant of the same parties is reused; if it was agreed to in another way
 	// (Agreed), it is not changed, and ErrChanged if it does not cover the token.
 	Issue(ctx context.Context, g Grant, t Token, now time.Time) error
-	// Delegate stores a token for an actor, of the grant that its Parent hangs off.
-	// ErrNotFound if the parent or the actor has ended meanwhile.
+	// Delegate stores a token for an actor, of the grant that its Parent hangs off,
+	// or without one of the grant that it names. ErrNotFound if parent, grant or
+	// actor has ended meanwhile.
 	Delegate(ctx context.Context, t Token, now time.Time) error
 	// Token returns a live token of a live grant, else ErrNotFound; one whose actors
 	// are ended or paused is not live.

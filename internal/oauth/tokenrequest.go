@@ -21,7 +21,10 @@ const (
 	TokenTypeAccessToken = "urn:ietf:params:oauth:token-type:access_token" // RFC 8693 §3
 	TokenTypeJWT         = "urn:ietf:params:oauth:token-type:jwt"
 	TokenTypeIDToken     = "urn:ietf:params:oauth:token-type:id_token"
-	TokenTypeIDJAG       = "urn:ietf:params:oauth:token-type:id-jag" // draft-ietf-oauth-identity-assertion-authz-grant §4.3
+	// TokenTypeAccount is ours (RFC 8693 §3 lets everybody have some): the name or
+	// the identifier of an account, which proves nothing.
+	TokenTypeAccount = "urn:gatehouse:params:oauth:token-type:account"
+	TokenTypeIDJAG   = "urn:ietf:params:oauth:token-type:id-jag" // draft-ietf-oauth-identity-assertion-authz-grant §4.3
 
 	GrantProfileIDJAG = "urn:ietf:params:oauth:grant-profile:id-jag" // the same draft, §7
 

@@ -33,6 +33,7 @@ func funcs(assets map[string]asset) template.FuncMap {
 		"ago":      func(t time.Time) string { return ago(t, time.Now()) },
 		"short":    short,
 		"exact":    func(t time.Time) string { return t.UTC().Format("Monday, 2 January 2006, 15:04 UTC") },
+		"date":     func(t time.Time) string { return t.UTC().Format(time.DateOnly) }, // of an input
 		"day":      func(t time.Time) string { return t.UTC().Format("2 Jan 2006") },
 		"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	}

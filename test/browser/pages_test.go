@@ -99,6 +99,8 @@ func views(t *testing.T, b *tab) []view {
 			b.see(`button.ends`)
 		}},
 		{"account-ended", func() { b.press(`button.ends`); b.see(`[role="status"]`) }},
+		{"standing", func() { b.open(p.Login + "/account/standing"); b.see(`button.primary`) }},
+		{"standing-allowed", func() { b.press(`button.primary`); b.see(`[role="status"]`) }},
 		{"messages", func() { b.open(p.Login + "/account/messages"); b.see(`a[href^="/account/messages/"]`) }},
 		{"messages-flow", func() {
 			b.open(p.Login + "/account/messages")
