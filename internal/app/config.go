@@ -61,6 +61,8 @@ type Config struct {
 	// Trust are those whose assertions are believed: platforms that workloads run
 	// on, and identity providers. See workloads.md.
 	Trust []TrustedIssuer `yaml:"trust"`
+	// Partners are other authorization servers to which this one speaks for people.
+	Partners []Partner `yaml:"partners"`
 	// Delegation says which agents may act on with what others were given.
 	Delegation []Delegation `yaml:"delegation"`
 	// Agent says what the agent front end at urls.agent may reach.
@@ -274,7 +276,7 @@ func strict(err error) error {
 	var lines []string
 	for _, text := range mismatch.Errors {
 		if m := unknownKey.FindStringSubmatch(text); m != nil {
-			where := map[string]string{"URLs": " of urls", "TLS": " of tls", "MutualTLS": " of mutual_tls", "Delegation": " of delegation", "AuthorizationServer": " of authorization_server", "Peers": " of peers", "PeerAuthServer": " of peers.authserver", "PeerGateway": " of a gateway in peers", "Documents": " of documents", "Agent": " of agent", "API": " of an API", "Scope": " of a scope", "TrustedIssuer": " of an issuer in trust", "TrustedWorkload": " of a workload in trust", "TrustedPeople": " of people in trust"}[m[3]]
+			where := map[string]string{"URLs": " of urls", "TLS": " of tls", "MutualTLS": " of mutual_tls", "Delegation": " of delegation", "Partner": " of a partner", "AuthorizationServer": " of authorization_server", "Peers": " of peers", "PeerAuthServer": " of peers.authserver", "PeerGateway": " of a gateway in peers", "Documents": " of documents", "Agent": " of agent", "API": " of an API", "Scope": " of a scope", "TrustedIssuer": " of an issuer in trust", "TrustedWorkload": " of a workload in trust", "TrustedPeople": " of people in trust"}[m[3]]
 			text = fmt.Sprintf("%s: %s is no key%s; docs/configuration.md has those there are", m[1], m[2], where)
 		} else if m := otherForm.FindStringSubmatch(text); m != nil {
 			form := "keys with values"

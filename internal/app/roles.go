@@ -191,6 +191,7 @@ func (a *App) authServer(ctx context.Context, apis []*catalog.API) (http.Handler
 		Documents: a.liveDocuments(apis), Egress: fetcher, PollKey: []byte(pollKey), PlainHTTP: a.config.DevelopmentHTTP, Trust: trusted, Console: a.config.consoleAPI(),
 	}
 	s.Inspect, s.Messages = a.inspector, a.store
+	s.Partners = a.config.partners()
 	if s.Delegation, err = a.config.delegation(); err != nil {
 		return nil, err
 	}

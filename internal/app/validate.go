@@ -57,6 +57,7 @@ func (c *Config) Validate() error {
 	c.Agent.validate(report, c.URLs.Agent)
 	c.validateTrust(report)
 	c.validateDelegation(report)
+	c.validatePartners(report)
 	c.validateAPIs(report)
 	return errors.Join(problems...)
 }

@@ -21,7 +21,7 @@ import (
 	"gatehouse/internal/trust"
 )
 
-// Server is the authorization server. All exported fields but the last eleven
+// Server is the authorization server. All exported fields but the last twelve
 // are required.
 type Server struct {
 	Issuer        string         // its identifier and base URL, without trailing slash
@@ -51,6 +51,7 @@ type Server struct {
 	Messages       inspect.Store      // that were recorded; nil: there are none
 	Trust          *trust.Trust       // whose assertions are believed; nil: nobody's
 	Console        *catalog.API       // the administration at its own address; nil: there is none
+	Partners       []Partner          // to which people's agents are sent with an assertion
 	Delegation     []grant.Delegation // who may act for whom
 	MutualTLS      *MutualTLS         // by which clients prove who they are; nil: none does
 

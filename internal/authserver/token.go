@@ -50,7 +50,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case isFederation(form): // the assertion says who it is
 		answer, err = s.federate(r, form)
-	case isDelegation(form):
+	case isDelegation(form) && !issuesIDJAG(form):
 		answer, err = s.delegate(r, form)
 	default:
 		answer, err = s.grantTo(r, form)
@@ -84,6 +84,8 @@ func (s *Server) grantTo(r *http.Request, form url.Values) (*oauth.TokenResponse
 		return nil, oauth.NewError(oauth.InvalidRequest, "grant_type is missing")
 	case knownGrantType(grantType) == "other":
 		return nil, oauth.NewError(oauth.UnsupportedGrantType, "this grant_type is not served; the metadata lists those that are")
+	case issuesIDJAG(form): // which the configuration gives to clients
+		return s.issueIDJAG(r.Context(), req)
 	case !c.MayUse(grantType):
 		return nil, oauth.NewError(oauth.UnauthorizedClient, "this client is not registered for this grant_type")
 	case grantType == oauth.GrantAuthorizationCode:

@@ -25,7 +25,7 @@ const (
 )
 
 // configurationSources have the structs of the file, Config in the first.
-var configurationSources = []string{"../../internal/app/config.go", "../../internal/app/trust.go", "../../internal/app/mutualtls.go", "../../internal/app/delegation.go"}
+var configurationSources = []string{"../../internal/app/config.go", "../../internal/app/trust.go", "../../internal/app/mutualtls.go", "../../internal/app/delegation.go", "../../internal/app/partners.go"}
 
 // Some keys exclude each other, so several examples together have them all.
 var configurationSamples = []struct{ file, title string }{

@@ -72,7 +72,7 @@ func TestDelegationAcrossProcesses(t *testing.T) {
 	p.await("the chain in the audit", func() bool {
 		return p.count("", `SELECT count(*) FROM audit WHERE kind = 'call' AND client_id = 'printer' AND account_id = '' AND detail LIKE '%"actors":"printer summary"%'`) > 0
 	})
-	p.run("client", "end", "summary", "-c", "login.yaml")
+	p.run("client", "end", "summary", "--reason", "not needed any more", "-c", "login.yaml")
 	time.Sleep(time.Second)
 	for name, token := range map[string]string{"the ended agent": second, "who hangs off it": third} {
 		if status, _ := p.call(p.one, token); status != http.StatusUnauthorized {
