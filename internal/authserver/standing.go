@@ -166,12 +166,15 @@ func (s *Server) standingGrant(ctx context.Context, acc account.Account, form ur
 }
 
 // actForPerson gives an agent a token for a person who let it act for them
-// later. Nobody and nothing allowed are answered alike.
-func (s *Server) actForPerson(ctx context.Context, actor tokenRequest, now time.Time) (*oauth.TokenResponse, error) {
+// later; at is what its own token is for. Nobody and nothing allowed are answered alike.
+func (s *Server) actForPerson(ctx context.Context, actor tokenRequest, at string, now time.Time) (*oauth.TokenResponse, error) {
 	nothing := rule("may-act", oauth.InvalidRequest, "nobody by this name lets this agent act for them there; a person does that on their own page")
 	api, err := s.target(actor.Form.Get("resource"), "")
 	if err != nil {
 		return nil, err
+	}
+	if at != api.Resource {
+		return nil, errActorElsewhere
 	}
 	acc, err := s.named(ctx, actor.Form.Get("subject_token"))
 	if errors.Is(err, account.ErrNotFound) {

@@ -137,13 +137,15 @@ func TestActingForPeopleRefuses(t *testing.T) {
 		form url.Values
 		want string
 	}{
-		"another person":              {delegation("bob", w.own("summary"), "summary", "subject_token_type", accountType, "resource", resource), "invalid_request"},
-		"nobody":                      {delegation("\x00", w.own("summary"), "summary", "subject_token_type", accountType, "resource", resource), "invalid_request"},
-		"another resource":            {delegation("alice", w.own("summary"), "summary", "subject_token_type", accountType, "resource", other), "invalid_request"},
-		"another agent":               {delegation("alice", w.own("a_b"), "a_b", "subject_token_type", accountType, "resource", resource), "invalid_request"},
-		"more than was allowed":       {delegation("alice", w.own("summary"), "summary", "subject_token_type", accountType, "resource", resource, "scope", "users:read orders:read"), "invalid_scope"},
-		"no credentials":              {delegation("alice", w.own("summary"), "summary", "subject_token_type", accountType, "resource", resource, "client_secret", ""), "invalid_client"},
-		"another agent's actor token": {delegation("alice", w.own("a_b"), "summary", "subject_token_type", accountType, "resource", resource), "invalid_request"},
+		"another person":               {delegation("bob", w.own("summary"), "summary", "subject_token_type", accountType, "resource", resource), "invalid_request"},
+		"nobody":                       {delegation("\x00", w.own("summary"), "summary", "subject_token_type", accountType, "resource", resource), "invalid_request"},
+		"another resource":             {delegation("alice", w.ownAt("summary", other), "summary", "subject_token_type", accountType, "resource", other), "invalid_request"},
+		"an actor token for elsewhere": {delegation("alice", w.ownAt("summary", other), "summary", "subject_token_type", accountType, "resource", resource), "invalid_target"},
+		"a token for here, elsewhere":  {delegation("alice", w.own("summary"), "summary", "subject_token_type", accountType, "resource", other), "invalid_target"},
+		"another agent":                {delegation("alice", w.own("a_b"), "a_b", "subject_token_type", accountType, "resource", resource), "invalid_request"},
+		"more than was allowed":        {delegation("alice", w.own("summary"), "summary", "subject_token_type", accountType, "resource", resource, "scope", "users:read orders:read"), "invalid_scope"},
+		"no credentials":               {delegation("alice", w.own("summary"), "summary", "subject_token_type", accountType, "resource", resource, "client_secret", ""), "invalid_client"},
+		"another agent's actor token":  {delegation("alice", w.own("a_b"), "summary", "subject_token_type", accountType, "resource", resource), "invalid_request"},
 	} {
 		if a := w.form("/token", tt.form); a.str("error") != tt.want {
 			t.Errorf("%s: %d %v, want %s", name, a.Status, a.Body, tt.want)

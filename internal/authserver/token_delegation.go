@@ -32,7 +32,7 @@ func isDelegation(form url.Values) bool {
 // one of them, or an agent of the chain, ends it.
 func (s *Server) delegate(r *http.Request, form url.Values) (*oauth.TokenResponse, error) {
 	now := time.Now()
-	actor, err := s.actor(r, form, now)
+	actor, at, err := s.actor(r, form, now)
 	if e, refused := oauth.AsError(err); refused && (e.Code == oauth.InvalidClient || e.Code == oauth.InvalidRequest) {
 		if ok, wait := s.limits.clientFailures.Allow(addressKey(r)); !ok {
 			return nil, &oauth.Error{Code: oauth.TooManyRequests, Description: "too many failed attempts from this address; wait", RetryAfter: seconds(wait), Cause: err}
@@ -50,7 +50,7 @@ func (s *Server) delegate(r *http.Request, form url.Values) (*oauth.TokenRespons
 		return nil, err
 	}
 	if form.Get("subject_token_type") == oauth.TokenTypeAccount {
-		return s.actForPerson(ctx, actor, now)
+		return s.actForPerson(ctx, actor, at, now)
 	}
 	token, g, err := s.Grants.Token(ctx, secret.Sum(form.Get("subject_token")), now)
 	if errors.Is(err, grant.ErrNotFound) {
@@ -72,11 +72,13 @@ func (s *Server) delegate(r *http.Request, form url.Values) (*oauth.TokenRespons
 	if !ok || api.Administration {
 		return nil, oauth.NewError(oauth.InvalidTarget, "what subject_token is for takes a person's own agent")
 	}
+	if at != api.Resource {
+		return nil, errActorElsewhere
+	}
 	if err := s.openTo(ctx, api.Resource); err != nil {
 		return nil, err
 	}
-	have := api.Expand(grant.Effective(token, g))
-	may := grant.MayAct(s.Delegation, actor.Client.ID, grant.Holder(token, g), g.Resource, have)
+	may := grant.MayAct(s.Delegation, actor.Client.ID, grant.Holder(token, g), g.Resource, grant.Effective(token, g))
 	if len(may) == 0 {
 		return nil, rule("may-act", oauth.InvalidTarget, "this agent may not act for that one there; an administrator can allow it (delegation)")
 	}
@@ -105,12 +107,16 @@ func (s *Server) delegate(r *http.Request, form url.Values) (*oauth.TokenRespons
 	return answer, nil
 }
 
-// actor establishes who wants to act: by the client's credentials and its own
+// errActorElsewhere: of a token for one resource no other must come, not by
+// whoever steals it either.
+var errActorElsewhere = rule("actor-token", oauth.InvalidTarget, "actor_token is for another resource; get one for the MCP server where you want to act")
+
+// actor establishes who wants to act, and where its token is for: by the client's credentials and its own
 // token, or by the token alone for a client that has no credentials, because its
 // platform vouched for it when it got that.
-func (s *Server) actor(r *http.Request, form url.Values, now time.Time) (tokenRequest, error) {
-	refuse := func(text string) (tokenRequest, error) {
-		return tokenRequest{}, rule("actor-token", oauth.InvalidRequest, text)
+func (s *Server) actor(r *http.Request, form url.Values, now time.Time) (req tokenRequest, at string, err error) {
+	refuse := func(text string) (tokenRequest, string, error) {
+		return tokenRequest{}, "", rule("actor-token", oauth.InvalidRequest, text)
 	}
 	if form.Get("actor_token_type") != oauth.TokenTypeAccessToken {
 		return refuse("actor_token_type must be " + oauth.TokenTypeAccessToken)
@@ -120,15 +126,15 @@ func (s *Server) actor(r *http.Request, form url.Values, now time.Time) (tokenRe
 	case errors.Is(err, grant.ErrNotFound):
 		return refuse("actor_token is unknown, expired or ended")
 	case err != nil:
-		return tokenRequest{}, err
+		return tokenRequest{}, "", err
 	case g.AccountID != "" || len(own.Actors) > 0:
 		return refuse("actor_token must be one with which the agent acts for itself")
 	}
 	c, err := s.storedClient(r.Context(), g.ClientID)
 	if err != nil {
-		return tokenRequest{}, err
+		return tokenRequest{}, "", err
 	}
-	req := tokenRequest{Form: form, Client: c}
+	req = tokenRequest{Form: form, Client: c}
 	if c.AuthMethod == client.AuthWorkload {
 		if r.Header.Get("Authorization") != "" || form.Has("client_secret") || form.Has("client_assertion") || form.Has("client_id") && form.Get("client_id") != c.ID {
 			return refuse("actor_token is of a workload, which has no other credentials")
@@ -136,7 +142,7 @@ func (s *Server) actor(r *http.Request, form url.Values, now time.Time) (tokenRe
 	} else {
 		known, certificate, err := s.checkClient(r, form)
 		if err != nil {
-			return tokenRequest{}, err
+			return tokenRequest{}, "", err
 		}
 		if known.ID != c.ID {
 			return refuse("actor_token was issued to another client than the one that authenticates")
@@ -150,7 +156,7 @@ func (s *Server) actor(r *http.Request, form url.Values, now time.Time) (tokenRe
 	if err := resource.CheckPossession(r, certificates, confirmation(own)); err != nil {
 		return refuse("actor_token is bound to a certificate that was not shown")
 	}
-	return req, s.Pauses.Paused(r.Context(), grant.Parties{Client: c.ID})
+	return req, g.Resource, s.Pauses.Paused(r.Context(), grant.Parties{Client: c.ID})
 }
 
 // checkDelegation checks the parameters of RFC 8693 §2.1.

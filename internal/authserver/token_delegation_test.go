@@ -46,7 +46,7 @@ func delegating(t *testing.T, dsn string) (*world, platform) {
 		{ID: "nightly", Name: "Nightly", GrantTypes: []string{oauth.GrantJWTBearer}, AuthMethod: client.AuthWorkload, Scope: "users:read orders:read"},
 	}
 	for _, id := range []string{"summary", "a_b", "b", "c", "axb", "elsewhere", "stranger"} {
-		clients = append(clients, client.Client{ID: id, Name: id, GrantTypes: []string{oauth.GrantClientCredentials}, AuthMethod: oauth.AuthPost, SecretHash: secret.Sum(actorSecret), Scope: "users:read orders:read users:write"})
+		clients = append(clients, client.Client{ID: id, Name: id, GrantTypes: []string{oauth.GrantClientCredentials}, AuthMethod: oauth.AuthPost, SecretHash: secret.Sum(actorSecret), Scope: "users:read orders:read users:write notes:read"})
 	}
 	for _, c := range clients {
 		c.Origin = client.Administrated
@@ -60,7 +60,12 @@ func delegating(t *testing.T, dsn string) (*world, platform) {
 // own is the token with which an agent acts for itself.
 func (w *world) own(id string) string {
 	w.t.Helper()
-	a := w.form("/token", url.Values{"grant_type": {oauth.GrantClientCredentials}, "client_id": {id}, "client_secret": {actorSecret}, "resource": {resource}})
+	return w.ownAt(id, resource)
+}
+
+func (w *world) ownAt(id, at string) string {
+	w.t.Helper()
+	a := w.form("/token", url.Values{"grant_type": {oauth.GrantClientCredentials}, "client_id": {id}, "client_secret": {actorSecret}, "resource": {at}})
 	if a.Status != http.StatusOK {
 		w.t.Fatalf("%s: %v", id, a.Body)
 	}
@@ -208,6 +213,7 @@ func TestDelegationRefuses(t *testing.T) {
 		"a person's token as actor":           {delegation(subject, foreign, "summary"), "invalid_request"},
 		"a token of the chain as actor":       {delegation(subject, made, "summary"), "invalid_request"},
 		"another agent's token as actor":      {delegation(subject, w.own("a_b"), "summary"), "invalid_request"},
+		"an actor token for elsewhere":        {delegation(subject, w.ownAt("summary", other), "summary"), "invalid_target"},
 		"no credentials":                      {delegation(subject, mine, "summary", "client_secret", ""), "invalid_client"},
 		"a wrong secret":                      {delegation(subject, mine, "summary", "client_secret", "ghs_x"), "invalid_client"},
 		"an unknown actor token":              {delegation(subject, "gha_x", "summary"), "invalid_request"},
