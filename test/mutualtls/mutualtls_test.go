@@ -31,6 +31,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 )
 
 var binary string
@@ -446,6 +450,28 @@ func TestMutualTLS(t *testing.T) {
 			t.Run("metadata", func(t *testing.T) { p.metadata(t) })
 			t.Run("gatehouse connect --mtls", func(t *testing.T) { p.connect(t, ledger) })
 		})
+	}
+}
+
+// The agents' certificates are X.509-SVIDs to SPIFFE's own library, or not, as
+// they are here.
+func TestCertificatesAreSVIDs(t *testing.T) {
+	a := newAuthority(t, "agents", nil)
+	bundle := x509bundle.FromX509Authorities(spiffeid.RequireTrustDomainFromString("example.org"), []*x509.Certificate{a.cert})
+	for name, tt := range map[string]struct {
+		certificate tls.Certificate
+		want        bool
+	}{
+		"an agent":     {a.agent(ledgerURI, nil), true},
+		"two names":    {a.agent(ledgerURI, twoNames), false},
+		"expired":      {a.agent(ledgerURI, expired), false},
+		"elsewhere":    {newAuthority(t, "elsewhere", nil).agent(ledgerURI, nil), false},
+		"other domain": {a.agent("spiffe://example.net/ledger", nil), false},
+	} {
+		id, _, err := x509svid.ParseAndVerify(tt.certificate.Certificate, bundle)
+		if (err == nil) != tt.want || tt.want && id.String() != ledgerURI {
+			t.Errorf("%s: %s %v", name, id, err)
+		}
 	}
 }
 
