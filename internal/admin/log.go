@@ -313,6 +313,7 @@ func (s *Server) names(ctx context.Context, entries []audit.Entry) (audit.Names,
 	for _, e := range entries {
 		accounts = append(accounts, e.AccountID, e.Detail["by"])
 		clients = append(clients, e.ClientID, e.Detail["gateway"], e.Detail["by_client"])
+		clients = append(clients, strings.Fields(e.Detail["actors"])...)
 	}
 	return s.Log.Names(ctx, distinct(accounts), distinct(clients))
 }

@@ -28,8 +28,10 @@ type step struct {
 	At      time.Time
 	Outcome string
 	Scopes  []string
-	Here    bool // it is the entry itself
-	Gone    bool // there is none among the entries that were looked at
+	Here    bool  // it is the entry itself
+	Gone    bool  // there is none among the entries that were looked at
+	To      party // of an agent that took over,
+	From    party // and of the one from which
 }
 
 // connection is the grant that an entry belongs to.
@@ -45,6 +47,8 @@ type entryView struct {
 	frame
 	Entry      line
 	Gateway    party
+	Began      party // the agent that was allowed to act, or acts for itself
+	Delegated  bool  // another acts for it
 	By         party // the administrator
 	ByClient   party
 	Request    string
@@ -72,14 +76,14 @@ func (s *Server) showEntry(w http.ResponseWriter, r *http.Request, v visit) erro
 	if c.err != nil {
 		return c.err
 	}
-	names, err := s.names(ctx, slices.Concat([]audit.Entry{e}, c.same, c.after, c.found()))
+	names, err := s.names(ctx, slices.Concat([]audit.Entry{e, {ClientID: c.client}}, c.same, c.after, c.found()))
 	if err != nil {
 		return err
 	}
 	view := entryView{
 		frame: s.frame(v, auditPath), Entry: newLine(e, names), Request: e.RequestID,
 		By: party{e.Detail["by"], names.Accounts[e.Detail["by"]]}, ByClient: party{e.Detail["by_client"], names.Clients[e.Detail["by_client"]]},
-		Connection: c.connection, Steps: c.steps(), Same: lines(c.same, names), After: lines(c.after, names),
+		Connection: c.connection, Steps: c.steps(names), Began: party{c.began(), names.Clients[c.began()]}, Delegated: len(c.actors()) > 1, Same: lines(c.same, names), After: lines(c.after, names),
 		Around: sieve{}.address(auditPath, audit.Position{Time: at.Time, Seq: at.Seq + 1}),
 	}
 	if gateway := c.gateway(); gateway != "" {
@@ -98,7 +102,7 @@ func factName(name string) string {
 	return nameOf([]choice{
 		{"arguments", "Arguments given"}, {"arguments_hmac", "Mark of the arguments"}, {"status", "HTTP status of the API"}, {"scope", "Scopes"},
 		{"redirect_host", "Answers go to"}, {"client_name", "Calls itself"}, {"document", "Described at"}, {"grant_type", "Grant type"},
-		{"jti", "Token (jti)"}, {"gateway", "Gateway"}, {"name", "Name"}, {"kid", "Key"}, {"alg", "Algorithm"}, {"entries", "Entries"}, {"filter", "Filter"},
+		{"jti", "Token (jti)"}, {"gateway", "Gateway"}, {"actors", "Who acted, the last first"}, {"name", "Name"}, {"kid", "Key"}, {"alg", "Algorithm"}, {"entries", "Entries"}, {"filter", "Filter"},
 	}, name)
 }
 
@@ -120,6 +124,7 @@ type chain struct {
 	err   error
 
 	connection                       *connection
+	client                           string        // of the connection
 	signIn, consent, token, exchange []audit.Entry // the last before the entry, or none
 	same, after                      []audit.Entry
 }
@@ -135,11 +140,15 @@ func (c *chain) read() {
 			c.signIn = c.last(audit.Filter{AccountID: e.AccountID, Kind: audit.SignIn, Outcome: audit.Done})
 		}
 		if e.ClientID != "" && e.Kind != audit.SignIn && e.Kind != audit.Consent {
-			c.consent = c.last(audit.Filter{AccountID: e.AccountID, ClientIDs: []string{e.ClientID}, Kind: audit.Consent, Outcome: audit.Done})
+			c.consent = c.last(audit.Filter{AccountID: e.AccountID, ClientIDs: []string{c.began()}, Kind: audit.Consent, Outcome: audit.Done})
 		}
 	}
 	if e.GrantID != "" && (e.Kind == audit.Call || e.Kind == audit.Exchange) {
-		c.token = c.last(audit.Filter{GrantID: e.GrantID, Kind: audit.TokenIssued})
+		f := audit.Filter{GrantID: e.GrantID, Kind: audit.TokenIssued}
+		if len(c.actors()) > 1 { // of one connection several agents have tokens
+			f.ClientIDs = []string{e.ClientID}
+		}
+		c.token = c.last(f)
 	}
 	if e.GrantID != "" && e.Kind == audit.Call && e.Outcome != audit.Denied {
 		c.exchange = c.last(audit.Filter{GrantID: e.GrantID, Kind: audit.Exchange, API: e.API})
@@ -197,6 +206,7 @@ func (c *chain) readConnection(id string) {
 		c.err = err
 		return
 	}
+	c.client = g.ClientID
 	c.connection = &connection{
 		ID: g.ID, Resource: g.Resource, Scopes: g.Scopes, Since: time.Unix(g.CreatedAt, 0), Until: time.Unix(g.ExpiresAt, 0),
 		Live: ended == 0 && time.Now().Unix() < g.ExpiresAt,
@@ -210,6 +220,24 @@ func (c *chain) found() []audit.Entry {
 	return slices.Concat(c.signIn, c.consent, c.token, c.exchange)
 }
 
+// actors are the agents of a delegation, the last one first and the one that
+// began at the end (RFC 8693 §4.1); none where an agent acts by itself.
+func (c *chain) actors() []string {
+	ids := strings.Fields(c.entry.Detail["actors"])
+	if len(ids) > 0 && c.entry.AccountID == "" && c.client != "" {
+		ids = append(ids, c.client)
+	}
+	return ids
+}
+
+// began is the agent with which it began.
+func (c *chain) began() string {
+	if ids := c.actors(); len(ids) > 0 {
+		return ids[len(ids)-1]
+	}
+	return c.entry.ClientID
+}
+
 // gateway is the client that exchanged the agent's token for the API's.
 func (c *chain) gateway() string {
 	for _, e := range slices.Concat(c.exchange, []audit.Entry{c.entry}) {
@@ -221,7 +249,7 @@ func (c *chain) gateway() string {
 }
 
 // steps are the chain of delegation, from the person to what was done.
-func (c *chain) steps() []step {
+func (c *chain) steps(names audit.Names) []step {
 	e := c.entry
 	if e.Kind == audit.Admin || e.Kind == audit.Registration {
 		return nil
@@ -243,6 +271,10 @@ func (c *chain) steps() []step {
 	}
 	if e.AccountID != "" && e.ClientID != "" && e.Kind != audit.SignIn && e.Kind != audit.Consent {
 		steps = append(steps, before("allowed", c.consent))
+	}
+	ids := c.actors()
+	for i := len(ids) - 2; i >= 0; i-- {
+		steps = append(steps, step{What: "took-over", To: party{ids[i], names.Clients[ids[i]]}, From: party{ids[i+1], names.Clients[ids[i+1]]}})
 	}
 	if e.Kind == audit.Call || e.Kind == audit.Exchange {
 		steps = append(steps, before("token", c.token))

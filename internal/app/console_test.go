@@ -21,7 +21,7 @@ type console struct {
 	browser  *webtest.Browser
 }
 
-func startConsole(t *testing.T, o app.DemoOptions) *console {
+func startConsole(t *testing.T, o app.DemoOptions, change ...func(*app.Config)) *console {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -31,6 +31,9 @@ func startConsole(t *testing.T, o app.DemoOptions) *console {
 	config, err := app.Demo(o)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range change {
+		f(&config)
 	}
 	d := &console{t: t, config: config, browser: webtest.NewBrowser(t, nil)}
 	if c := config.TLSCertificate(); c != nil {
