@@ -2,6 +2,8 @@ package app_test
 
 import (
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -44,5 +46,37 @@ func TestConsoleAddsAgents(t *testing.T) {
 	}
 	if strings.Contains(d.contents(), value) {
 		t.Error("the store holds the secret")
+	}
+}
+
+// Where agents may show certificates, the console registers one by its name or by
+// itself; elsewhere it does not offer that (RFC 8705).
+func TestConsoleAddsAgentsWithCertificates(t *testing.T) {
+	d := startConsole(t, app.DemoOptions{TLS: true}, func(c *app.Config) {
+		c.MutualTLS = &app.MutualTLS{URL: "https://mtls.localhost"}
+	})
+	d.signIn()
+	form := func(more ...string) url.Values {
+		v := url.Values{"name": {"Ledger"}, "id": {"ledger"}, "scopes": {"users:read"}}
+		for n := 0; n < len(more); n += 2 {
+			v.Set(more[n], more[n+1])
+		}
+		return v
+	}
+	d.sees(d.get("/admin/add-agent").Submit("act=add", form("proof", "subject", "subject", "ledger")), 409, "begin with dns:")
+	d.sees(d.get("/admin/add-agent").Submit("act=add", form("proof", "certificate", "keys", "no certificate")), 409, "this is not PEM")
+	d.sees(d.get("/admin/add-agent").Submit("act=add", form("proof", "subject", "subject", "uri:spiffe://example.org/ledger")), 200, "Ledger is added", "no secret that could be lost")
+	d.sees(d.get("/admin/agents/ledger"), 200, "a certificate with the subject uri:spiffe://example.org/ledger")
+	authority, err := os.ReadFile(filepath.Join(d.config.Data, "ca.pem")) // any will do: it is registered, not believed
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.sees(d.get("/admin/add-agent").Submit("act=add", form("id", "own", "proof", "certificate", "keys", string(authority))), 200, "Ledger is added")
+	d.sees(d.get("/admin/agents/own"), 200, "a certificate of its own")
+
+	plain := startConsole(t, app.DemoOptions{})
+	plain.signIn()
+	if page := plain.get("/admin/add-agent"); strings.Contains(page.Text(), "certificate") {
+		t.Error("certificates are offered where none can be shown")
 	}
 }
